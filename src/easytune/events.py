@@ -1,0 +1,199 @@
+"""What a job reports while it works: one JSON object per line in `events.jsonl`.
+
+The job is the only writer. A reader keeps a byte offset, takes whole lines only and skips kinds it
+does not know, so old pages can read newer jobs.
+"""
+
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+    at: datetime = Field(default_factory=_now)
+    """When it happened, UTC."""
+
+
+class Started(_Event):
+    """The training loop begins."""
+
+    kind: Literal["started"] = "started"
+    pid: int
+    total_steps: int
+    """Optimizer steps of the whole run, those before a resume included."""
+    first_step: int = 0
+    """Steps already done when this job began: 0, or the step of the checkpoint resumed from."""
+    device: str
+    versions: dict[str, str] = {}
+
+
+class Phase(_Event):
+    """What the job does when it is not stepping."""
+
+    kind: Literal["phase"] = "phase"
+    name: Literal[
+        "importing", "loading_data", "loading_model", "training", "evaluating", "saving", "finishing"
+    ]
+
+
+class Step(_Event):
+    """One logged optimizer step."""
+
+    kind: Literal["step"] = "step"
+    step: int
+    epoch: float
+    loss: float
+    """Mean cross-entropy over the supervised tokens since the last logged step, in nats."""
+    learning_rate: float
+    grad_norm: float | None = None
+    tokens_per_second: float | None = None
+    """Input tokens without padding."""
+    memory_gb: float | None = None
+    """Peak of the device's memory; on the processor, of the process."""
+
+
+class Evaluated(_Event):
+    """Loss on held-out rows."""
+
+    kind: Literal["evaluated"] = "evaluated"
+    step: int
+    epoch: float
+    loss: float
+    best: bool = False
+    """Whether no earlier evaluation of this run was better."""
+
+
+class Forgetting(_Event):
+    """How far the model has moved from its base on a general probe."""
+
+    kind: Literal["forgetting"] = "forgetting"
+    step: int
+    score: float
+    """CF score: mean difference of NLL to the base, in nats per token."""
+    low: float
+    high: float
+
+
+class Sample(BaseModel):
+    """A fixed prompt and how the model answers it now."""
+
+    prompt: str
+    answer: str
+
+
+class Sampled(_Event):
+    """Answers to the fixed prompts."""
+
+    kind: Literal["sampled"] = "sampled"
+    step: int
+    samples: list[Sample]
+
+
+class Resources(_Event):
+    """Use of the machine, every few seconds."""
+
+    kind: Literal["resources"] = "resources"
+    cpu_percent: float
+    """Of all cores, by the whole machine."""
+    memory_gb: float
+    """Main memory held by the job."""
+    memory_total_gb: float
+    gpu_percent: float | None = None
+    gpu_memory_gb: float | None = None
+    gpu_memory_total_gb: float | None = None
+
+
+class Checkpoint(_Event):
+    """A checkpoint was saved whole."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    step: int
+    path: str
+    """Relative to the job folder."""
+
+
+class Notice(_Event):
+    """Something the user should know that does not stop the job; text `notice.<code>`."""
+
+    kind: Literal["notice"] = "notice"
+    code: str
+    values: dict[str, Any] = {}
+
+
+class Finished(_Event):
+    """The job did all it was asked to."""
+
+    kind: Literal["finished"] = "finished"
+    step: int = 0
+    metrics: dict[str, float] = {}
+
+
+class Stopped(_Event):
+    """The job ended early because the user asked, and kept what it had."""
+
+    kind: Literal["stopped"] = "stopped"
+    step: int = 0
+    metrics: dict[str, float] = {}
+
+
+class Failed(_Event):
+    """The job could not go on; text `error.<code>`."""
+
+    kind: Literal["failed"] = "failed"
+    code: str
+    values: dict[str, Any] = {}
+    detail: str = ""
+    """The traceback, for the report."""
+
+
+Event = Annotated[
+    Started | Phase | Step | Evaluated | Forgetting | Sampled | Resources | Checkpoint | Notice
+    | Finished | Stopped | Failed,
+    Field(discriminator="kind"),
+]  # fmt: skip
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def append(path: Path, event: _Event) -> None:
+    """Add one event to a job's file.
+
+    Raises ValueError for a non-finite number, which JSON cannot hold.
+    """
+    content = event.model_dump(mode="json")
+    if any(isinstance(v, float) and not math.isfinite(v) for v in event.model_dump().values()):
+        raise ValueError(f"non-finite number in {event!r}")
+    # One write keeps lines whole for a reader in another process.
+    with path.open("ab", buffering=0) as file:
+        file.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+
+
+def read(path: Path, offset: int = 0) -> tuple[list[Event], int]:
+    """Return the events after byte `offset`, and the offset to ask for next time.
+
+    A half-written last line is left for the next read; unknown kinds are skipped.
+    """
+    if not path.exists():
+        return [], offset
+    with path.open("rb") as file:
+        file.seek(offset)
+        block = file.read()
+    whole = block[: block.rfind(b"\n") + 1]
+    found = [event for line in whole.splitlines() if (event := _parse(line)) is not None]
+    return found, offset + len(whole)
+
+
+def _parse(line: bytes) -> Event | None:
+    try:
+        return _ADAPTER.validate_json(line)
+    except ValidationError:
+        return None

@@ -1,0 +1,151 @@
+"""A job's folder: the names of its files, and the order that is written into it.
+
+One writer per file, see the table in `JobFolder`. The folder is written under a temporary name and
+renamed, so that a reader never meets half a job.
+"""
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from easytune.config import TrainConfig
+
+VERSIONED = ("easytune", "torch", "transformers", "peft", "accelerate")
+
+
+class Job(BaseModel):
+    """What a job is asked to do: the content of `job.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    task: Literal["train"] = "train"
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    config: TrainConfig
+    versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
+    resume_from: str | None = None
+    """Absolute path of the checkpoint folder to go on from; None starts at step 0."""
+    continues: str | None = None
+    """Id of the run whose curve comes before this one's, when resumed."""
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """The files of one job, and who writes each."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """Return the run's id, which is the folder's name."""
+        return self.path.name
+
+    @property
+    def job(self) -> Path:
+        """`job.yaml`: written once by whoever submits the job."""
+        return self.path / "job.yaml"
+
+    @property
+    def process(self) -> Path:
+        """`process.json`: boot id, pids and start times; written once by the runner."""
+        return self.path / "process.json"
+
+    @property
+    def lock(self) -> Path:
+        """`lock`: held by the runner while it lives."""
+        return self.path / "lock"
+
+    @property
+    def exit(self) -> Path:
+        """`exit.json`: how the job ended; written once by the runner."""
+        return self.path / "exit.json"
+
+    @property
+    def stop(self) -> Path:
+        """`stop`: created by the app; the job finishes its step and keeps what it has."""
+        return self.path / "stop"
+
+    @property
+    def revoked(self) -> Path:
+        """`revoked`: created by the app; a job that has not begun must not begin any more."""
+        return self.path / "revoked"
+
+    @property
+    def events(self) -> Path:
+        """`events.jsonl`: appended by the job only."""
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """`log.txt`: the job's stdout and stderr."""
+        return self.path / "log.txt"
+
+    @property
+    def out(self) -> Path:
+        """`out/`: adapter, checkpoints, results; written by the job."""
+        return self.path / "out"
+
+    @property
+    def adapter(self) -> Path:
+        """`out/adapter/`: the trained adapter (or whole model) with its run card."""
+        return self.out / "adapter"
+
+    @property
+    def checkpoints(self) -> Path:
+        """`out/checkpoints/`: one `checkpoint-<step>` folder each."""
+        return self.out / "checkpoints"
+
+    def read(self) -> Job:
+        """Return the job that was asked for."""
+        return Job.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
+
+
+def create(runs: Path, job: Job) -> JobFolder:
+    """Write a new job folder whole, and return it. Its name sorts by time of creation."""
+    runs.mkdir(parents=True, exist_ok=True)
+    stem = f"{job.created:%Y%m%d-%H%M%S-%f}"[:-3] + f"-{slug(run_name(job.config))}"
+    draft = runs / f".{stem}.{os.getpid()}"
+    draft.mkdir()
+    content = job.model_dump(mode="json")
+    (draft / "job.yaml").write_text(
+        yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+    return JobFolder(_rename_free(draft, runs / stem))
+
+
+def run_name(config: TrainConfig) -> str:
+    """Return what a run is called: as chosen, else after its first dataset."""
+    return config.output.name or Path(config.data.datasets[0]).stem
+
+
+def slug(text: str) -> str:
+    """Return `text` fit for a file name: letters (of any script), digits and dashes."""
+    return re.sub(r"[^\w]+", "-", text).strip("-_").lower()[:40] or "run"
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions that decide what a run computes, without importing the packages."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in VERSIONED}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _rename_free(draft: Path, wanted: Path) -> Path:
+    """Rename to `wanted`, or to the next free `wanted-2`, `wanted-3`, …"""
+    for attempt in range(1, 1000):
+        target = wanted if attempt == 1 else wanted.with_name(f"{wanted.name}-{attempt}")
+        if not target.exists():
+            return draft.rename(target)
+    raise FileExistsError(wanted)

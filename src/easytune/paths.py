@@ -1,0 +1,33 @@
+"""Where things lie on this machine. The only module that reads the environment for folders."""
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _bundled(name: str) -> Path:
+    """Return a folder that ships beside the package: in the wheel, or at the top of a checkout."""
+    installed = _PACKAGE / name
+    return installed if installed.is_dir() else _PACKAGE.parent.parent / name
+
+
+LOCALES = _bundled("locales")
+CONFIGS = _bundled("configs")
+TRAIN_CONFIGS = CONFIGS / "train"
+
+
+def home() -> Path:
+    """Return the folder that holds runs and settings: `EASYTUNE_HOME`, else `~/.easytune`."""
+    chosen = os.environ.get("EASYTUNE_HOME")
+    return Path(chosen).expanduser().resolve() if chosen else Path.home() / ".easytune"
+
+
+def runs(home_folder: Path) -> Path:
+    """Return the folder with one folder per run."""
+    return home_folder / "runs"
+
+
+def models(home_folder: Path) -> Path:
+    """Return the folder where people put base models of their own."""
+    return home_folder / "models"
