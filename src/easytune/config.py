@@ -5,12 +5,14 @@ these models. The docstring under a field is its tooltip; `title` is its label w
 does not read well; `Knob` says how it is presented and when it applies.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 Level = Literal["bar", "essential", "advanced", "expert"]
 
@@ -148,14 +150,18 @@ class DataSection(Section):
     def _known_roles(cls, columns: dict[str, str]) -> dict[str, str]:
         known = {"system", "prompt", "input", "response", "messages", "text"}
         if unknown := sorted(set(columns) - known):
-            raise ValueError(f"unknown role {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+            raise PydanticCustomError(
+                "unknown_role",
+                "unknown role {unknown}; known: {known}",
+                {"unknown": ", ".join(unknown), "known": ", ".join(sorted(known))},
+            )
         return columns
 
     @field_validator("datasets")
     @classmethod
     def _at_least_one(cls, datasets: tuple[str, ...]) -> tuple[str, ...]:
         if not datasets:
-            raise ValueError("choose at least one dataset")
+            raise PydanticCustomError("no_dataset", "choose at least one dataset")
         return datasets
 
     @field_validator("weights")
@@ -165,7 +171,11 @@ class DataSection(Section):
     ) -> tuple[float, ...]:
         datasets = others.data.get("datasets", ())
         if weights and len(weights) != len(datasets):
-            raise ValueError(f"give {len(datasets)} weights, one per dataset, or none")
+            raise PydanticCustomError(
+                "weights_mismatch",
+                "give {datasets} weights, one per dataset, or none",
+                {"datasets": len(datasets)},
+            )
         return weights
 
 
@@ -232,9 +242,7 @@ class OptimSection(Section):
     weight_decay: Annotated[float, Knob(step=0.01)] = Field(default=0.01, ge=0, le=1)
     """Pulls weights towards zero a little; guards against overfitting."""
 
-    adam_beta1: Annotated[float, Knob(level="expert", step=0.01)] = Field(
-        default=0.9, ge=0, lt=1
-    )
+    adam_beta1: Annotated[float, Knob(level="expert", step=0.01)] = Field(default=0.9, ge=0, lt=1)
     """How long the optimizer remembers gradients."""
 
     adam_beta2: Annotated[float, Knob(level="expert", step=0.001)] = Field(
@@ -256,9 +264,7 @@ class OptimSection(Section):
 class ScheduleSection(Section):
     """How long and in what rhythm."""
 
-    epochs: Annotated[float, Knob(level="essential", step=0.5)] = Field(
-        default=3.0, gt=0, le=1000
-    )
+    epochs: Annotated[float, Knob(level="essential", step=0.5)] = Field(default=3.0, gt=0, le=1000)
     """How many times every row is seen."""
 
     max_steps: Annotated[int | None, Knob()] = Field(default=None, ge=1)
@@ -317,9 +323,7 @@ class MonitorSection(Section):
     logging_steps: Annotated[int | None, Knob()] = Field(default=None, ge=1)
     """Steps between points of the loss curve. Empty: from the run's length."""
 
-    eval_steps: Annotated[int | None, Knob()] = Field(
-        default=None, ge=1, title="Evaluation steps"
-    )
+    eval_steps: Annotated[int | None, Knob()] = Field(default=None, ge=1, title="Evaluation steps")
     """Steps between measurements on held-out rows. Empty: from the run's length."""
 
     save_steps: Annotated[int | None, Knob()] = Field(default=None, ge=1, title="Saving steps")
@@ -361,6 +365,14 @@ class OutputSection(Section):
         default={}, title="Extra training arguments"
     )
     """JSON with further transformers TrainingArguments, for what has no control here."""
+
+    @field_validator("training_args")
+    @classmethod
+    def _no_secrets(cls, training_args: dict[str, Any]) -> dict[str, Any]:
+        for name in training_args:
+            if re.search(r"(token|password|secret|api_key)$", name, re.IGNORECASE):
+                raise PydanticCustomError("secret", "{name} is a secret", {"name": name})
+        return training_args
 
 
 class TrainConfig(Section):

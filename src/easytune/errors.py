@@ -93,6 +93,22 @@ class TemplateFailed(EasyTuneError):
     reason: str
 
 
+@dataclass(eq=False)
+class StageMismatch(EasyTuneError):
+    """Plain text was given to a stage that wants conversations, or the other way round."""
+
+    path: str
+    stage: str
+
+
+@dataclass(eq=False)
+class DatasetEntryUnusable(EasyTuneError):
+    """An entry of a LLaMA-Factory dataset list cannot be trained on here."""
+
+    name: str
+    reason: str
+
+
 # --- models -----------------------------------------------------------------
 
 
@@ -240,6 +256,21 @@ class RunMissing(EasyTuneError):
 
 
 @dataclass(eq=False)
+class RunActive(EasyTuneError):
+    """The run goes on and must be stopped before it can be deleted."""
+
+    run: str
+
+
+@dataclass(eq=False)
+class NotLonger(EasyTuneError):
+    """A run that should train longer was given a length it has reached already."""
+
+    asked: float
+    done: float
+
+
+@dataclass(eq=False)
 class KilledBySystem(EasyTuneError):
     """The job was killed because the machine ran out of memory."""
 
@@ -255,9 +286,12 @@ class KilledFromOutside(EasyTuneError):
 
 @dataclass(eq=False)
 class Interrupted(EasyTuneError):
-    """The machine or the watching process went away while the job ran."""
+    """The watching process went away while the job ran, and the job ended with it."""
 
-    reason: str
+
+@dataclass(eq=False)
+class MachineRestarted(EasyTuneError):
+    """The machine was restarted, or lost power, while the job ran."""
 
 
 @dataclass(eq=False)

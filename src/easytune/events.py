@@ -42,7 +42,13 @@ class Phase(_Event):
 
     kind: Literal["phase"] = "phase"
     name: Literal[
-        "importing", "loading_data", "loading_model", "training", "evaluating", "saving", "finishing"
+        "importing",
+        "loading_data",
+        "loading_model",
+        "training",
+        "evaluating",
+        "saving",
+        "finishing",
     ]
 
 

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from easytune.config import TrainConfig
 
+# The one written in C reads a job in a tenth of the time; some builds of PyYAML lack it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 VERSIONED = ("easytune", "torch", "transformers", "peft", "accelerate")
 
 
@@ -73,6 +75,11 @@ class JobFolder:
         return self.path / "stop"
 
     @property
+    def stopping(self) -> Path:
+        """`stopping.json`: how far stopping has gone; written by the runner."""
+        return self.path / "stopping.json"
+
+    @property
     def revoked(self) -> Path:
         """`revoked`: created by the app; a job that has not begun must not begin any more."""
         return self.path / "revoked"
@@ -104,7 +111,7 @@ class JobFolder:
 
     def read(self) -> Job:
         """Return the job that was asked for."""
-        return Job.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
+        return Job.model_validate(yaml.load(self.job.read_text(encoding="utf-8"), _LOADER))
 
 
 def create(runs: Path, job: Job) -> JobFolder:

@@ -1,0 +1,35 @@
+"""What one pastes into an issue: what was asked, what happened, on which machine. In English."""
+
+import platform
+
+import yaml
+
+from easytune import i18n
+from easytune.job import Job
+from easytune.services.log import without_secrets
+from easytune.services.story import Story
+
+
+def compose(order: Job, story: Story, log_lines: list[str]) -> str:
+    """Return the report of a run as plain text without secrets."""
+    versions = ", ".join(f"{name} {version}" for name, version in order.versions.items())
+    config = order.config.model_dump(mode="json", exclude_defaults=True)
+    parts = [
+        f"EasyTune run {story.run_id}: {story.state}",
+        f"{platform.platform()}, {versions}",
+        f"Step {story.step} of {story.total_steps or '?'}, phase {story.phase or 'none'}, "
+        f"device {story.device or 'unknown'}",
+        *_failure(story),
+        *(f"Notice {notice.code} {notice.values}" for notice in story.notices),
+        f"\nSettings that differ from the defaults:\n{yaml.safe_dump(config, allow_unicode=True)}",
+        "\n".join(["Log:", *log_lines]),
+    ]
+    return without_secrets("\n".join(parts))
+
+
+def _failure(story: Story) -> list[str]:
+    failure = story.failure
+    if failure is None:
+        return []
+    text = i18n.t(f"error.{failure.code}", **failure.values)
+    return [f"Cause: {failure.code}. {text}", *([failure.detail] if failure.detail else [])]

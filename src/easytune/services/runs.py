@@ -1,0 +1,311 @@
+"""The runs of a home: submit, follow, stop, resume, delete. All of it is read from files."""
+
+import shutil
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from easytune import checkpoints, events, job, paths
+from easytune.config import TrainConfig
+from easytune.errors import (
+    CheckpointInvalid,
+    FileMissing,
+    NotLonger,
+    OutputNotEmpty,
+    RunActive,
+    RunMissing,
+)
+from easytune.events import Failed, Finished, Stopped
+from easytune.job import Job, JobFolder
+from easytune.remedies import free_folder
+from easytune.services import evidence as proof
+from easytune.services import folders, log, records, submission
+from easytune.services.evidence import ACTIVE, ENDED, State
+from easytune.services.report import compose
+from easytune.services.story import Fold, Story, step_of
+
+_ENDING_REACH = 64 * 1024
+_GRACE_S = 60.0
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line in the list of runs."""
+
+    id: str
+    name: str
+    state: State
+    created: datetime
+    config: TrainConfig
+    folder: JobFolder
+
+
+class Runs:
+    """All runs of one home. Any number of processes may have one; threads may share one."""
+
+    def __init__(self, home: Path) -> None:
+        """Look at the runs under `home`, which need not exist yet."""
+        self._home = home
+        self._lock = threading.RLock()
+        self._folds: dict[str, Fold] = {}
+        self._jobs: dict[str, Job | None] = {}
+        self._ended: dict[str, State] = {}
+        self._verified: dict[tuple[Path, str], bool] = {}
+
+    def submit(
+        self, config: TrainConfig, resume_from: str | None = None, continues: str | None = None
+    ) -> str:
+        """Queue a run and return its id; a `Dispatcher` starts it when its turn comes.
+
+        `resume_from` is a checkpoint folder and `continues` the run it belongs to. Raises
+        FileMissing, ModelMissing, ModelIncomplete, ModelPickled, OutputNotEmpty, DiskFull or
+        CheckpointInvalid.
+        """
+        config = submission.with_absolute_paths(config)
+        submission.check(config, self._home)
+        self._check_output_unclaimed(config)
+        if resume_from:
+            checkpoints.verify(Path(resume_from))
+            resume_from = str(Path(resume_from).resolve())
+        order = Job(config=config, resume_from=resume_from, continues=continues)
+        return job.create(paths.runs(self._home), order).id
+
+    def latest(self) -> str | None:
+        """Return the run to show first: the one that runs, else the newest; None without any."""
+        newest = folders.all_folders(self._home)[::-1]
+        running = (folder for folder in newest if folders.runs_now(folder))
+        shown = (folder.id for folder in (*running, *newest) if self._job(folder))
+        return next(shown, None)
+
+    def folder(self, run_id: str) -> JobFolder:
+        """Return a run's folder. Raises RunMissing."""
+        folder = JobFolder(paths.runs(self._home) / run_id)
+        is_plain = Path(run_id).name == run_id and not run_id.startswith(".")
+        if not is_plain or not folder.job.is_file() or self._job(folder) is None:
+            raise RunMissing(run_id)
+        return folder
+
+    def config(self, run_id: str) -> TrainConfig:
+        """Return what the run was asked to do. Raises RunMissing."""
+        return self._order(run_id).config
+
+    def story(self, run_id: str) -> Story:
+        """Return what is known of a run, after the curves of those it continues.
+
+        Raises RunMissing.
+        """
+        return self._story(run_id, frozenset())
+
+    def version(self, run_id: str) -> str:
+        """Return a token that changes when the story does; far cheaper than the story."""
+        folder = self.folder(run_id)
+        files = (
+            folder.events,
+            folder.process,
+            folder.exit,
+            folder.stop,
+            folder.stopping,
+            folder.revoked,
+        )
+        marks = [_mark(file) for file in files]
+        # A killed runner leaves no trace in any file, only a lock that nobody holds.
+        marks.append("" if folder.exit.exists() else str(proof.gather(folder).alive))
+        if not folder.process.exists():
+            marks.append(str(self._queue_position(folder)))
+        return " ".join(marks)
+
+    def stop(self, run_id: str, now: bool = False) -> None:
+        """Ask a run to finish its step and save; with `now`, to end without waiting for that.
+
+        A queued run will not begin. A run that has ended is left alone. Raises RunMissing.
+        """
+        folder, story = self.folder(run_id), self.story(run_id)
+        if story.has_ended:
+            return
+        wish: dict[str, Any] = (
+            {"mode": "now"} if now else {"mode": "keep", "grace_s": _grace(story)}
+        )
+        records.write(folder.stop, wish)
+        if story.state == "queued":
+            # Written second: should the run begin just now, it finds the request to stop.
+            folder.revoked.touch()
+
+    def resume_choices(self, run_id: str) -> list[Path]:
+        """Return the whole checkpoints one can go on from, newest first. Raises RunMissing.
+
+        Of this run, and of those it continues up to where it left them.
+        """
+        order, own = self._order(run_id), self._whole(self.folder(run_id).checkpoints)
+        source = Path(order.resume_from) if order.resume_from else None
+        earlier = self._whole(source.parent) if source else []
+        limit = (step_of(source) or 0) if source else 0
+        choices = own + [path for path in earlier if (step_of(path) or 0) <= limit]
+        return sorted(choices, key=lambda path: step_of(path) or 0, reverse=True)
+
+    def resume(
+        self, run_id: str, checkpoint: Path, longer: dict[str, float | int] | None = None
+    ) -> str:
+        """Queue a run that goes on from a checkpoint, and return its id.
+
+        `longer` names a new length: `{"epochs": 5}` or `{"max_steps": 400}`. The result goes to
+        a new folder beside the old one where that is taken. Raises CheckpointInvalid, NotLonger
+        or what `submit` raises.
+        """
+        config = self._order(run_id).config
+        if longer:
+            config = _lengthened(config, longer, step_of(checkpoint) or 0)
+        folder = config.output.folder
+        if folder and not submission.is_free(Path(folder)):
+            config = config.changed(output__folder=free_folder(folder))
+        return self.submit(config, resume_from=str(checkpoint), continues=run_id)
+
+    def continue_from(self, run_id: str) -> TrainConfig:
+        """Return the config of a new run that begins with what this one has learned.
+
+        Raises FileMissing when the run has left no adapter.
+        """
+        config, result = self._order(run_id).config, self.folder(run_id).adapter
+        if not any(result.glob("*.safetensors*")):
+            raise FileMissing(str(result))
+        start = "base_model" if config.model.method == "full" else "adapter"
+        return config.changed(**{f"model__{start}": str(result), "output__folder": None})
+
+    def log_tail(self, run_id: str, lines: int = 50) -> list[str]:
+        """Return the last lines the job printed. Raises RunMissing."""
+        return log.tail(self.folder(run_id).log, lines)
+
+    def report(self, run_id: str) -> str:
+        """Return what another person needs to understand the run, without secrets."""
+        return compose(self._order(run_id), self.story(run_id), self.log_tail(run_id))
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run and everything it made. Raises RunMissing, or RunActive while it runs."""
+        folder = self.folder(run_id)
+        if folders.runs_now(folder):
+            raise RunActive(run_id)
+        if folders.waits(folder):
+            folder.revoked.touch()
+        # Out of sight in one step, so that nobody meets half a folder.
+        hidden = folder.path.rename(folder.path.with_name(f".deleted-{run_id}"))
+        with self._lock:
+            for cache in (self._folds, self._jobs, self._ended):
+                cache.pop(run_id, None)
+        shutil.rmtree(hidden)
+
+    def _story(self, run_id: str, seen: frozenset[str]) -> Story:
+        folder, order = self.folder(run_id), self._order(run_id)
+        with self._lock:
+            story = self._folds.setdefault(run_id, Fold(folder)).tell()
+        if story.state == "queued":
+            story.queue_position = self._queue_position(folder)
+        step = step_of(order.resume_from) if order.resume_from else None
+        if step is None or order.continues is None or order.continues in seen | {run_id}:
+            return story
+        try:
+            return story.after(self._story(order.continues, seen | {run_id}), step)
+        except RunMissing:
+            return story
+
+    def _summary(self, folder: JobFolder) -> RunSummary | None:
+        order = self._job(folder)
+        if order is None:
+            return None
+        name = job.run_name(order.config)
+        state = self._state(folder)
+        return RunSummary(folder.id, name, state, order.created, order.config, folder)
+
+    def _state(self, folder: JobFolder) -> State:
+        """Return a run's state without reading all its events, unless it runs."""
+        if folder.id in self._ended:
+            return self._ended[folder.id]
+        evidence = proof.gather(folder)
+        verdict = proof.judge(folder, evidence, _ending(folder), started=True)
+        if verdict.state in ACTIVE:
+            return self.story(folder.id).state
+        if verdict.state in ENDED and evidence.exit:
+            self._ended[folder.id] = verdict.state
+        return verdict.state
+
+    def _queue_position(self, folder: JobFolder) -> int | None:
+        waiting = [waiting.id for waiting in folders.waiting(self._home)]
+        return waiting.index(folder.id) + 1 if folder.id in waiting else None
+
+    def _whole(self, folder: Path) -> list[Path]:
+        """Return the checkpoints whose every byte is as sealed; each is read once only."""
+        return [path for path in checkpoints.sealed(folder) if self._is_whole(path)]
+
+    def _is_whole(self, checkpoint: Path) -> bool:
+        key = (checkpoint, _mark(checkpoint / checkpoints.MANIFEST))
+        if key not in self._verified:
+            try:
+                checkpoints.verify(checkpoint)
+            except CheckpointInvalid:
+                self._verified[key] = False
+            else:
+                self._verified[key] = True
+        return self._verified[key]
+
+    def _order(self, run_id: str) -> Job:
+        order = self._job(self.folder(run_id))
+        if order is None:
+            raise RunMissing(run_id)
+        return order
+
+    def _job(self, folder: JobFolder) -> Job | None:
+        if folder.id not in self._jobs:
+            self._jobs[folder.id] = folders.job_of(folder)
+        return self._jobs[folder.id]
+
+    def _check_output_unclaimed(self, config: TrainConfig) -> None:
+        """Make sure that no run which has yet to end will write to the same output folder."""
+        wanted = config.output.folder
+        pending = (
+            folder
+            for folder in folders.all_folders(self._home)
+            if folders.waits(folder) or folders.runs_now(folder)
+        )
+        for folder in pending:
+            order = self._job(folder)
+            if wanted and order and order.config.output.folder == wanted:
+                raise OutputNotEmpty(wanted)
+
+    # Last in the class: after it the name no longer means the builtin that annotations need.
+    def list(self) -> list[RunSummary]:
+        """Return all runs, newest first."""
+        found = reversed(folders.all_folders(self._home))
+        return [summary for folder in found if (summary := self._summary(folder))]
+
+
+def _ending(folder: JobFolder) -> Finished | Stopped | Failed | None:
+    size = folder.events.stat().st_size if folder.events.exists() else 0
+    last, _ = events.read(folder.events, max(0, size - _ENDING_REACH))
+    return next((e for e in reversed(last) if isinstance(e, Finished | Stopped | Failed)), None)
+
+
+def _grace(story: Story) -> float:
+    """Return the seconds a run gets to finish its step and save: more where steps are slow."""
+    steps_left = story.total_steps - story.step
+    step_s = story.seconds_left / steps_left if story.seconds_left and steps_left > 0 else 0
+    return _GRACE_S + min(2 * step_s, 15 * _GRACE_S)
+
+
+def _lengthened(config: TrainConfig, longer: dict[str, Any], step: int) -> TrainConfig:
+    changed = config.changed(**{f"schedule__{name}": value for name, value in longer.items()})
+    if "epochs" in longer and "max_steps" not in longer:
+        # Else the old limit would end the run where it ended before.
+        changed = changed.changed(schedule__max_steps=None)
+        if changed.schedule.epochs <= config.schedule.epochs and not config.schedule.max_steps:
+            raise NotLonger(asked=changed.schedule.epochs, done=config.schedule.epochs)
+    elif (asked := changed.schedule.max_steps) is not None and asked <= step:
+        raise NotLonger(asked=asked, done=step)
+    return changed
+
+
+def _mark(file: Path) -> str:
+    try:
+        status = file.stat()
+    except OSError:
+        return "-"
+    return f"{status.st_mtime_ns:x}.{status.st_size:x}"

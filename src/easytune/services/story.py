@@ -1,0 +1,210 @@
+"""The story of a run: a fold over what it reported and how its process fares.
+
+Nothing is remembered that the files do not say, so any process can tell the same story at any
+time: after a reload, in a second browser, after the app was killed.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from easytune import events, job
+from easytune.events import (
+    Checkpoint,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Notice,
+    Phase,
+    Resources,
+    Sampled,
+    Started,
+    Step,
+    Stopped,
+)
+from easytune.services import evidence as proof
+from easytune.services.evidence import Evidence, State, StopStage
+
+RATE_WINDOW = 30
+RESOURCES_KEPT = 120
+
+
+@dataclass
+class Story:
+    """What is known of one run. Curves are lists of (optimizer step, value)."""
+
+    run_id: str
+    state: State = "queued"
+    phase: str = ""
+    """What it does when not stepping, as in `events.Phase`; empty before the first report."""
+    step: int = 0
+    total_steps: int = 0
+    first_step: int = 0
+    """Steps that were done before this run began: those of the checkpoint it goes on from."""
+    device: str = ""
+    epoch: float = 0.0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    learning_rates: list[tuple[int, float]] = field(default_factory=list)
+    held_out: list[tuple[int, float]] = field(default_factory=list)
+    best: tuple[int, float] | None = None
+    """The evaluation with the lowest held-out loss."""
+    tokens_per_second: float | None = None
+    memory_gb: float | None = None
+    resources: Resources | None = None
+    resource_history: list[Resources] = field(default_factory=list)
+    samples: list[Sampled] = field(default_factory=list)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    failure: Failed | None = None
+    """Why it failed, crashed or was lost; its text is `error.<code>`."""
+    stop_stage: StopStage | None = None
+    """How far stopping has gone, or had to go."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    seconds_left: float | None = None
+    """At the pace of the last steps of this run; None before there are two."""
+    queue_position: int | None = None
+    """1 is next; None unless queued."""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing more will come."""
+        return self.state in proof.ENDED
+
+    def after(self, earlier: "Story", step: int) -> "Story":
+        """Return this story with the curves of an earlier run, up to `step`, before its own."""
+        held_out = _upto(earlier.held_out, step) + self.held_out
+        return replace(
+            self,
+            losses=_upto(earlier.losses, step) + self.losses,
+            learning_rates=_upto(earlier.learning_rates, step) + self.learning_rates,
+            held_out=held_out,
+            best=min(held_out, key=lambda point: point[1], default=None),
+            samples=[shown for shown in earlier.samples if shown.step <= step] + self.samples,
+            step=max(self.step, step),
+            first_step=max(self.first_step, step),
+            total_steps=self.total_steps or earlier.total_steps,
+        )
+
+
+class Fold:
+    """Follows one job folder: each `tell` reads only what is new since the one before."""
+
+    def __init__(self, folder: job.JobFolder) -> None:
+        """Begin at the start of the folder's events."""
+        self._folder = folder
+        self._offset = 0
+        self._story = Story(folder.id)
+        self._ending: Event | None = None
+        self._started = False
+        self._pace: deque[tuple[datetime, int]] = deque(maxlen=RATE_WINDOW)
+
+    def tell(self) -> Story:
+        """Return the story so far; the caller owns the copy."""
+        evidence = proof.gather(self._folder)
+        found, self._offset = events.read(self._folder.events, self._offset)
+        for event in found:
+            self._apply(event)
+        verdict = proof.judge(self._folder, evidence, self._ending, started=self._started)
+        story = replace(
+            self._story,
+            state=verdict.state,
+            failure=verdict.failure,
+            stop_stage=verdict.stop_stage,
+            started_at=evidence.begun,
+            notices=self._story.notices + _remarks(self._ending, verdict.state, evidence),
+        )
+        story.ended_at = self._ended_at(evidence) if story.has_ended else None
+        if verdict.state in ("running", "stopping"):
+            story.seconds_left = self._seconds_left()
+        return _copied(story)
+
+    def _apply(self, event: Event) -> None:
+        story = self._story
+        match event:
+            case Started():
+                self._started = True
+                story.total_steps, story.first_step = event.total_steps, event.first_step
+                story.step, story.device = event.first_step, event.device
+            case Phase(name=name):
+                story.phase = name
+            case Step():
+                self._apply_step(event)
+            case Evaluated(step=step, loss=loss) if math.isfinite(loss):
+                story.held_out.append((step, loss))
+                story.best = min(story.held_out, key=lambda point: point[1])
+            case Sampled():
+                story.samples.append(event)
+            case Resources():
+                story.resources = event
+                story.resource_history = [*story.resource_history[1 - RESOURCES_KEPT :], event]
+            case Checkpoint():
+                story.checkpoints.append(event)
+            case Notice():
+                story.notices.append(event)
+            case Finished(metrics=metrics) | Stopped(metrics=metrics):
+                self._ending, story.metrics = event, metrics
+            case Failed():
+                self._ending = event
+
+    def _apply_step(self, event: Step) -> None:
+        story = self._story
+        story.step, story.epoch = event.step, event.epoch
+        self._pace.append((event.at, event.step))
+        # A job never writes these; a damaged file must not reach the plots as NaN.
+        if math.isfinite(event.loss):
+            story.losses.append((event.step, event.loss))
+        if math.isfinite(event.learning_rate):
+            story.learning_rates.append((event.step, event.learning_rate))
+        story.tokens_per_second = event.tokens_per_second or story.tokens_per_second
+        story.memory_gb = event.memory_gb or story.memory_gb
+
+    def _seconds_left(self) -> float | None:
+        if len(self._pace) < 2:
+            return None
+        (began, first), (ended, last) = self._pace[0], self._pace[-1]
+        seconds = (ended - began).total_seconds()
+        if last <= first or seconds <= 0:
+            return None
+        return seconds / (last - first) * max(0, self._story.total_steps - last)
+
+    def _ended_at(self, evidence: Evidence) -> datetime | None:
+        if evidence.exit and evidence.exit.ended:
+            return evidence.exit.ended
+        return self._ending.at if self._ending else proof.modified(self._folder.events)
+
+
+def step_of(checkpoint: str | Path) -> int | None:
+    """Return N of a folder `checkpoint-N`; None for other names."""
+    name, _, number = Path(checkpoint).name.partition("-")
+    return int(number) if name == "checkpoint" and number.isdigit() else None
+
+
+def _remarks(ending: Event | None, state: State, evidence: Evidence) -> list[Notice]:
+    """Return what the user should know of an end that was not as it should be."""
+    ended = evidence.exit
+    if ended is None:
+        return []
+    at = ended.ended or datetime.now(UTC)
+    if isinstance(ending, Finished) and ended.returncode != 0:
+        how = f"signal {ended.signal}" if ended.signal else f"exit code {ended.returncode}"
+        return [Notice(at=at, code="unclean_end", values={"how": how})]
+    if state == "stopped" and not isinstance(ending, Stopped):
+        return [Notice(at=at, code="stopped_by_force")]
+    return []
+
+
+def _upto(curve: list[tuple[int, float]], step: int) -> list[tuple[int, float]]:
+    return [point for point in curve if point[0] <= step]
+
+
+def _copied(story: Story) -> Story:
+    """Return a copy whose lists no later event will touch."""
+    lists = {
+        name: list(value) for name, value in vars(story).items() if isinstance(value, list)
+    }  # fmt: skip
+    return replace(story, **lists)
