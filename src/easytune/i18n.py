@@ -4,6 +4,7 @@ Keys are dotted paths into the file: `error.too_few_rows`. English labels and to
 come from `config.py`, where each option is declared; see `easytune.webui.form`.
 """
 
+import re
 from functools import cache
 from typing import Any
 
@@ -32,18 +33,30 @@ def t(key: str, lang: str = DEFAULT_LANGUAGE, /, **values: Any) -> str:
     """Return the text for `key` with `values` filled in.
 
     A language that lacks the key falls back to English, an unknown key to the key itself, so
-    that a message from a newer job still says something.
+    that a message from a newer job still says something. A value may name texts in turn:
+    "3 × @data.reason.null".
     """
-    known = texts(lang) if lang in languages() else {}
-    template = known.get(key) or texts(DEFAULT_LANGUAGE).get(key)
+    template = _text(key, lang)
     if template is None:
         return f"{key} {values}" if values else key
-    return template.format_map(_Lenient(values))
+    return template.format_map(_Lenient({n: _in_words(v, lang) for n, v in values.items()}))
 
 
 def has(key: str, lang: str = DEFAULT_LANGUAGE) -> bool:
     """Tell whether a language has its own text for `key`."""
     return key in texts(lang)
+
+
+def _text(key: str, lang: str) -> str | None:
+    known = texts(lang) if lang in languages() else {}
+    return known.get(key) or texts(DEFAULT_LANGUAGE).get(key)
+
+
+def _in_words(value: Any, lang: str) -> Any:
+    """Replace each `@dotted.key` in a value by its text."""
+    if not isinstance(value, str) or "@" not in value:
+        return value
+    return re.sub(r"@(\w+(?:\.\w+)+)", lambda found: _text(found[1], lang) or found[0], value)
 
 
 class _Lenient(dict[str, Any]):

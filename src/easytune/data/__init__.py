@@ -1,0 +1,1 @@
+"""Datasets: reading, recognising, splitting, and turning rows into tokens. No torch in here."""
