@@ -1,0 +1,260 @@
+"""What can be typed after `easytune`: subcommands, and one flag per declared option."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import ValidationError
+
+from easytune import paths, validation, yaml_text
+from easytune.config import Option, TrainConfig, options
+from easytune.errors import ConfigInvalid
+from easytune.i18n import DEFAULT_LANGUAGE, has, languages, t
+
+PORT = 7860
+COMMANDS = ("ui", "train", "runs", "stop", "resume", "report", "config", "options", "doctor")
+USAGES = {
+    "train": "easytune train [FILE] [--output DIR] [--SECTION.OPTION VALUE ...]",
+    "config": "easytune config [FILE] [--as-command SHELL] [--SECTION.OPTION VALUE ...]",
+}
+
+
+def language(words: Sequence[str]) -> str:
+    """Return the language to speak: `--lang`, else the locale of the shell, else English."""
+    asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    asked.add_argument("--lang")
+    named = asked.parse_known_args([word for word in words if word not in ("-h", "--help")])[0]
+    shell = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG")
+    code = (named.lang or shell or DEFAULT_LANGUAGE)[:2].lower()
+    return code if code in languages() else DEFAULT_LANGUAGE
+
+
+def parse(words: Sequence[str], lang: str) -> argparse.Namespace:
+    """Return the parsed command line; `options` holds `section.option -> text` as typed.
+
+    Exits with status 2 and a hint for what is not understood, 0 for `--help`.
+    """
+    parser = _parser(lang)
+    args, unknown = parser.parse_known_args(words)
+    if args.command is None:
+        parser.print_help()
+        parser.exit(0)
+    if unknown:
+        parser.exit(2, _unknown(unknown[0], lang) + "\n")
+    return args
+
+
+def overlaid(config: TrainConfig, args: argparse.Namespace, lang: str) -> TrainConfig:
+    """Return the config with the options given as flags put over it. Raises ConfigInvalid."""
+    content = config.model_dump()
+    for option in options():
+        typed = getattr(args, option.path, None)
+        if typed is not None:
+            content[option.section][option.name] = _value(option, typed, lang)
+    try:
+        return TrainConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigInvalid(problems=validation.lines(error, lang)) from error
+
+
+def option_help(option: Option, lang: str) -> str:
+    """Return an option's explanation in a language."""
+    key = f"option.{option.path}.help"
+    return t(key, lang) if has(key, lang) else option.help
+
+
+def shape(option: Option) -> Literal["list", "mapping", "switch", "choice", "value"]:
+    """Return what kind of value an option holds."""
+    kinds = _kinds(option)
+    if any(getattr(kind, "__origin__", kind) is tuple for kind in kinds):
+        return "list"
+    if any(getattr(kind, "__origin__", kind) is dict for kind in kinds):
+        return "mapping"
+    if bool in kinds:
+        return "switch"
+    return "choice" if choices(option) else "value"
+
+
+def choices(option: Option) -> tuple[Any, ...]:
+    """Return the values an option is limited to; empty when it is not."""
+    return get_args(option.field.annotation) if _is_literal(option.field.annotation) else ()
+
+
+def _is_literal(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is Literal
+
+
+def _kinds(option: Option) -> tuple[Any, ...]:
+    """Return the members of an optional type, or the type alone."""
+    annotation = option.field.annotation
+    is_container = getattr(annotation, "__origin__", None) in (tuple, dict, Literal)
+    return (annotation,) if is_container else (get_args(annotation) or (annotation,))
+
+
+def _value(option: Option, typed: Any, lang: str) -> Any:
+    """Return what was typed as pydantic takes it. An empty text empties an optional option."""
+    kind = shape(option)
+    if kind == "mapping":
+        return _mapping(option, typed, lang)
+    if kind == "choice":
+        return next((choice for choice in choices(option) if str(choice) == typed), typed)
+    return None if typed == "" and type(None) in _kinds(option) else typed
+
+
+def _mapping(option: Option, typed: str, lang: str) -> Any:
+    try:
+        return yaml_text.parse(typed).content or {}
+    except yaml_text.YamlRefused as refused:
+        problem = t("config.invalid.dict_type", lang, given=typed)
+        raise ConfigInvalid(problems=f"{option.path}: {problem}") from refused
+
+
+def _unknown(word: str, lang: str) -> str:
+    name = word.partition("=")[0].lstrip("-")
+    meant = validation.closest(name, [option.path for option in options()])
+    if meant is None:
+        return t("cli.unknown_word", lang, word=word)
+    return t("cli.unknown_word_meant", lang, word=word, meant=f"--{meant}")
+
+
+def _parser(lang: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="easytune", description=t("cli.about", lang), epilog=t("cli.example", lang),
+        formatter_class=_Formatter, allow_abbrev=False,
+    )  # fmt: skip
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title=t("cli.title", lang))
+    for name in COMMANDS:
+        _fill(name, _command(commands, name, lang), lang)
+    return parser
+
+
+def _command(commands: Any, name: str, lang: str) -> argparse.ArgumentParser:
+    about = t(f"cli.command.{name}", lang)
+    parser = commands.add_parser(
+        name, help=about, description=about, formatter_class=_Formatter, allow_abbrev=False,
+        usage=USAGES.get(name),
+    )  # fmt: skip
+    parser.add_argument("--home", type=_folder, default=paths.home(), help=t("cli.home", lang))
+    parser.add_argument("--lang", choices=languages(), help=t("cli.lang", lang))
+    return parser
+
+
+def _fill(name: str, parser: argparse.ArgumentParser, lang: str) -> None:
+    match name:
+        case "ui":
+            _add_ui(parser, lang)
+        case "train":
+            _add_train(parser, lang)
+        case "config":
+            _add_config(parser, lang)
+        case "stop":
+            _add_stop(parser, lang)
+        case "resume":
+            _add_resume(parser, lang)
+        case "report":
+            _add_run(parser, lang)
+
+
+def _folder(text: str) -> Path:
+    return Path(text).expanduser().resolve()
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("0-65535")
+    return port
+
+
+def _add_ui(parser: argparse.ArgumentParser, lang: str) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help=t("cli.host", lang))
+    parser.add_argument("--port", type=_port, default=PORT, help=t("cli.port", lang))
+    parser.add_argument("--share", action="store_true", help=t("cli.share", lang))
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help=t("cli.no_browser", lang)
+    )
+
+
+def _add_train(parser: argparse.ArgumentParser, lang: str) -> None:
+    parser.add_argument("file", nargs="?", type=Path, help=t("cli.file", lang))
+    parser.add_argument("--output", dest="output.folder", metavar="DIR", help=t("cli.output", lang))
+    _add_options(parser, lang)
+
+
+def _add_config(parser: argparse.ArgumentParser, lang: str) -> None:
+    parser.add_argument("file", nargs="?", type=Path, help=t("cli.file", lang))
+    parser.add_argument(
+        "--as-command", choices=("posix", "powershell"), help=t("cli.as_command", lang)
+    )
+    _add_options(parser, lang)
+
+
+def _add_run(parser: argparse.ArgumentParser, lang: str) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help=t("cli.run", lang))
+
+
+def _add_stop(parser: argparse.ArgumentParser, lang: str) -> None:
+    _add_run(parser, lang)
+    parser.add_argument("--now", action="store_true", help=t("cli.now", lang))
+
+
+def _add_resume(parser: argparse.ArgumentParser, lang: str) -> None:
+    _add_run(parser, lang)
+    parser.add_argument("--checkpoint", type=int, metavar="STEP", help=t("cli.checkpoint", lang))
+    parser.add_argument("--epochs", type=float, help=t("cli.longer_epochs", lang))
+    parser.add_argument("--max-steps", type=int, help=t("cli.longer_steps", lang))
+
+
+def _add_options(parser: argparse.ArgumentParser, lang: str) -> None:
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for option in options():
+        if option.section not in groups:
+            groups[option.section] = parser.add_argument_group(
+                t(f"cli.section.{option.section}", lang)
+            )
+        groups[option.section].add_argument(
+            f"--{option.path}",
+            help=_escaped(f"{option_help(option, lang)} {_standard(option, lang)}"),
+            default=None,
+            **_arity(option),
+        )
+
+
+def _arity(option: Option) -> dict[str, Any]:
+    match shape(option):
+        case "list":
+            return {"nargs": "*", "action": "extend", "metavar": option.name.upper()}
+        case "switch":
+            return {"nargs": "?", "const": "true", "metavar": "true|false"}
+        case "choice" if len(choices(option)) < 8:
+            return {"metavar": "|".join(map(str, choices(option)))}
+        case "mapping":
+            return {"metavar": "JSON"}
+        case _:
+            return {"metavar": option.name.upper()}
+
+
+def _standard(option: Option, lang: str) -> str:
+    value = option.field.get_default(call_default_factory=True)
+    if value is None or value == () or value == {}:
+        return ""
+    text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return t("cli.default", lang, value=text.lower() if isinstance(value, bool) else text)
+
+
+def _escaped(text: str) -> str:
+    return text.strip().replace("%", "%%")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=36)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the page-long usage of the train command."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"{self.prog}: {message}. {self.prog} --help\n")

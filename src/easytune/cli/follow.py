@@ -1,0 +1,171 @@
+"""Watching a run from the terminal until it ends."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from easytune.i18n import t
+from easytune.services.dispatch import Dispatcher
+from easytune.services.runs import Runs
+from easytune.services.story import Story
+
+INTERRUPTED = 130
+ENDED = ("finished", "stopped", "failed", "crashed", "lost")
+PAUSE_SECONDS = 0.2
+
+
+def follow(runs: Runs, run: str, home: Path, lang: str) -> int:
+    """Show a run's progress until it ends; return 0 finished, 130 stopped by Ctrl-C, else 1.
+
+    The first Ctrl-C finishes the step and keeps what there is, the second ends the job at once,
+    the third leaves it alone and returns.
+    """
+    console = Console(stderr=True)
+    console.print(t("cli.run_is", lang, run=run), highlight=False)
+    dispatcher = Dispatcher(home)
+    view = Bar(console, lang) if console.is_terminal else Lines(console, lang)
+    with _interrupts(runs, run, console, lang) as interrupts, view:
+        while (story := _look(runs, run, dispatcher)).state not in ENDED:
+            view.show(story)
+            time.sleep(PAUSE_SECONDS)
+        view.show(story)
+    return _tell_end(runs, run, story, interrupted=bool(interrupts), lang=lang)
+
+
+class View(Protocol):
+    """Something that shows a story as it grows."""
+
+    def show(self, story: Story) -> None:
+        """Show what is new."""
+        ...
+
+
+class Bar:
+    """A progress bar for terminals."""
+
+    def __init__(self, console: Console, lang: str) -> None:
+        self._lang = lang
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}"), console=console,
+        )  # fmt: skip
+        self._task = self._progress.add_task("", total=None, figures="")
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, story: Story) -> None:
+        """Move the bar."""
+        self._progress.update(
+            self._task, description=situation(story, self._lang), completed=story.step,
+            total=story.total_steps or None, figures=figures(story, self._lang),
+        )  # fmt: skip
+
+
+class Lines:
+    """A line now and then, for log files and pipes."""
+
+    EVERY_SECONDS = 10.0
+
+    def __init__(self, console: Console, lang: str) -> None:
+        self._console = console
+        self._lang = lang
+        self._situation = ""
+        self._shown_at = 0.0
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def show(self, story: Story) -> None:
+        """Print a line when the situation changed, or some time has passed."""
+        now = time.monotonic()
+        current = situation(story, self._lang)
+        if current != self._situation or now - self._shown_at > self.EVERY_SECONDS:
+            self._situation, self._shown_at = current, now
+            line = f"{current} {figures(story, self._lang)}".strip()
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def situation(story: Story, lang: str) -> str:
+    """Return what the run does now, in words."""
+    if story.state == "queued" and story.queue_position:
+        return t("cli.waiting", lang, position=story.queue_position)
+    if story.state == "running" and story.phase:
+        return t(f"cli.phase.{story.phase}", lang)
+    return t(f"cli.state.{story.state}", lang).capitalize()
+
+
+def figures(story: Story, lang: str) -> str:
+    """Return step, losses and time left, as far as they are known."""
+    parts: list[str] = []
+    if story.total_steps:
+        parts.append(t("cli.figure.step", lang, step=story.step, total=story.total_steps))
+    if story.losses:
+        parts.append(t("cli.figure.loss", lang, loss=f"{story.losses[-1][1]:.4f}"))
+    if story.held_out:
+        parts.append(t("cli.figure.held_out", lang, loss=f"{story.held_out[-1][1]:.4f}"))
+    if story.seconds_left is not None and story.state == "running":
+        parts.append(t("cli.figure.left", lang, time=clock(story.seconds_left)))
+    return "  ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _look(runs: Runs, run: str, dispatcher: Dispatcher) -> Story:
+    dispatcher.tick()
+    return runs.story(run)
+
+
+@contextmanager
+def _interrupts(runs: Runs, run: str, console: Console, lang: str) -> Iterator[list[int]]:
+    """Turn Ctrl-C into stop, then terminate, then leave; yield the list of those that came."""
+    came: list[int] = []
+
+    def react(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 2:
+            raise KeyboardInterrupt
+        runs.stop(run, now=len(came) == 2)
+        key = "cli.stopping" if len(came) == 1 else "cli.terminating"
+        console.print(t(key, lang), highlight=False)
+
+    before = signal.signal(signal.SIGINT, react)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _tell_end(runs: Runs, run: str, story: Story, *, interrupted: bool, lang: str) -> int:
+    folder = runs.folder(run)
+    if story.state == "finished":
+        print(t("cli.finished", lang, folder=folder.adapter))
+        return 0
+    if story.state == "stopped":
+        key = "cli.stopped" if folder.adapter.is_dir() else "cli.stopped_early"
+        print(t(key, lang, folder=folder.adapter, run=run), file=sys.stderr)
+        return INTERRUPTED if interrupted else 1
+    if story.failure is not None:
+        print(t(f"error.{story.failure.code}", lang, **story.failure.values), file=sys.stderr)
+    print(t("cli.log_is", lang, path=folder.log), file=sys.stderr)
+    return INTERRUPTED if interrupted else 1

@@ -1,0 +1,13 @@
+"""`easytune ui`: open the app."""
+
+import argparse
+
+from easytune.webui import launch
+
+
+def run(args: argparse.Namespace, lang: str) -> int:
+    """Serve the app until it is interrupted."""
+    return launch.run(
+        host=args.host, port=args.port, share=args.share, home=args.home, lang=lang,
+        browser=args.browser,
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""What tests share: a temporary home, a running app, a real browser."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM_FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+STARTUP_SECONDS = 60
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home folder of the test's own; processes that still work in it are ended afterwards."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("EASYTUNE_HOME", str(folder))
+    yield folder
+    end_processes_of(folder)
+
+
+@pytest.fixture
+def child_environment(home: Path) -> dict[str, str]:
+    """Environment for processes a test starts: offline, one thread, the test's home."""
+    return environment_for(home)
+
+
+def environment_for(home: Path) -> dict[str, str]:
+    """Return the environment of a process that works on `home`."""
+    return os.environ | {
+        "EASYTUNE_HOME": str(home),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+class AppServer:
+    """The app in a process of its own, as a user starts it."""
+
+    def __init__(self, home: Path, environment: dict[str, str], *flags: str) -> None:
+        self.home = home
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = home.parent / f"server-{self.port}.log"
+        command = [
+            sys.executable, "webui.py", "--no-browser", "--port", str(self.port),
+            "--home", str(home), *flags,
+        ]  # fmt: skip
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+    def wait(self) -> "AppServer":
+        """Return once /healthz answers."""
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while not self._answers():
+            output = self.log.read_text(encoding="utf-8", errors="replace")
+            assert self.process.poll() is None, f"the app ended by itself:\n{output}"
+            assert time.monotonic() < deadline, f"the app does not answer:\n{output}"
+            time.sleep(0.1)
+        return self
+
+    def kill(self) -> None:
+        """End the web process at once, as `kill -9` does. Jobs it started go on."""
+        self.process.kill()
+        self.process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as reply:
+                return reply.status == 200
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def start_app(home: Path, child_environment: dict[str, str]) -> Iterator[Callable[..., AppServer]]:
+    """Start the app on the test's home, as often as the test likes: `start_app("--lang", "zh")`."""
+    started: list[AppServer] = []
+
+    def start(*flags: str) -> AppServer:
+        started.append(AppServer(home, child_environment, *flags))
+        return started[-1].wait()
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+def app(start_app: Callable[..., AppServer]) -> AppServer:
+    """The app, running on a home of the test's own."""
+    return start_app()
+
+
+@pytest.fixture(scope="module")
+def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """The app on a home that the tests of one file share."""
+    folder = tmp_path_factory.mktemp("shared") / "home"
+    folder.mkdir()
+    server = AppServer(folder, environment_for(folder))
+    yield server.wait()
+    server.kill()
+    end_processes_of(folder)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium: Debian's, else Playwright's own."""
+    with sync_playwright() as playwright:
+        executable = shutil.which("chromium") or shutil.which("chromium-browser")
+        try:
+            chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        except PlaywrightError as error:
+            if os.environ.get("EASYTUNE_REQUIRE_BROWSER"):
+                raise
+            pytest.skip(f"no Chromium: apt-get install chromium, or playwright install ({error})")
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh browser page, English, 1280 by 900."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+    context.set_default_timeout(20_000)
+    yield context.new_page()
+    context.close()
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def end_processes_of(folder: Path) -> None:
+    """Kill every process whose command line names `folder`: runners and workers of its runs."""
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder) in word for word in process.info["cmdline"] or ()):
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
