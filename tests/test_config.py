@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from easytune.config import Option, TrainConfig, applies, options
+from easytune.config import TrainConfig, options
+from easytune.options import Option, applies
 from easytune.validation import explain
 
 OPTIONS = list(options())

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from easytune.config import Option, TrainConfig, options
+from easytune.config import TrainConfig, options
+from easytune.options import Option
 
 SHORTEST_LENGTH = 128
 LONGEST_LENGTH = 4096

@@ -9,9 +9,10 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from easytune import paths, validation, yaml_text
-from easytune.config import Option, TrainConfig, options
+from easytune.config import TrainConfig, options
 from easytune.errors import ConfigInvalid
 from easytune.i18n import DEFAULT_LANGUAGE, has, languages, t
+from easytune.options import Option
 
 PORT = 7860
 COMMANDS = ("ui", "train", "runs", "stop", "resume", "report", "config", "options", "doctor")

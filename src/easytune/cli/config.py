@@ -5,8 +5,9 @@ from typing import Any
 
 from easytune import config_file
 from easytune.cli import arguments, chosen
-from easytune.config import Option, TrainConfig, options
+from easytune.config import TrainConfig, options
 from easytune.i18n import t
+from easytune.options import Option
 
 
 def run(args: argparse.Namespace, lang: str) -> int:
