@@ -1,0 +1,8 @@
+"""The page in the browser: the only package that knows Gradio."""
+
+from easytune.services import runs  # noqa: F401
+from easytune.webui import fast_import
+
+# Before any module of this package can import gradio, and after our pydantic models: for their
+# docstrings every loaded module is looked at, and a lazy one is loaded by being looked at.
+fast_import.install()

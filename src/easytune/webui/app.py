@@ -1,0 +1,57 @@
+"""The page: header and tabs."""
+
+import gradio as gr
+
+from easytune import i18n
+from easytune.webui.context import Context
+from easytune.webui.language import label
+from easytune.webui.tabs import runs, train
+
+LANGUAGE_NAMES = {"en": "EN", "zh": "中文", "ja": "日本語", "ko": "한국어", "ru": "Русский"}
+_LOGO = (
+    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"'
+    ' stroke-linecap="round" aria-hidden="true"><path d="M4 20V10M4 6V4M12 20v-4M12 12V4M20 20v-8'
+    'M20 8V4"/><circle cx="4" cy="8" r="2"/><circle cx="12" cy="14" r="2"/>'
+    '<circle cx="20" cy="10" r="2"/></svg>'
+)
+_SUN_AND_MOON = (
+    '<svg class="et-sun" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"'
+    ' stroke-linecap="round"><circle cx="12" cy="12" r="4"/><path d="M12 2v2M12 20v2M2 12h2M20 12h2'
+    'M5 5l1.4 1.4M17.6 17.6 19 19M5 19l1.4-1.4M17.6 6.4 19 5"/></svg>'
+    '<svg class="et-moon" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"'
+    ' stroke-linejoin="round"><path d="M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z"/></svg>'
+)
+
+
+def build(context: Context) -> gr.Blocks:
+    """Return the whole page."""
+    with gr.Blocks(title="EasyTune", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(_header(), elem_id="et-header", apply_default_css=False)
+        with gr.Tabs(selected="train", elem_id="et-tabs") as tabs:
+            with gr.Tab(label("app.tab_train"), id="train", elem_id="et-tab-train") as train_tab:
+                panel = train.build(context).panel
+            with gr.Tab(label("app.tab_runs"), id="runs", elem_id="et-tab-runs") as runs_tab:
+                timer = runs.build(context, tabs, runs_tab, panel)
+        train_tab.select(
+            lambda: gr.Timer(active=False),
+            None,
+            timer,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    return page
+
+
+def _header() -> str:
+    switches = "".join(
+        f'<button type="button" data-et-lang="{lang}" aria-pressed="false">'
+        f"{LANGUAGE_NAMES.get(lang, lang)}</button>"
+        for lang in i18n.languages()
+    )
+    return (
+        f'<div class="et-header"><span class="et-logo">{_LOGO}EasyTune</span>'
+        '<span class="et-tagline et-grow" data-et-text="tagline"></span>'
+        f'<span class="et-segments" role="group">{switches}</span>'
+        f'<button type="button" class="et-icon" data-et-theme>{_SUN_AND_MOON}</button></div>'
+    )

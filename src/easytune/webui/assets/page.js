@@ -1,0 +1,168 @@
+// Language, light and dark, clipboard: what the whole page shares.
+(() => {
+  const et = window.easytune;
+
+  // --- language ---------------------------------------------------------------
+  const cookie = (name) =>
+    document.cookie.split("; ").find((part) => part.startsWith(name + "="))?.slice(name.length + 1);
+
+  const preferred = () => {
+    const asked = (navigator.languages || []).map((tag) => tag.slice(0, 2));
+    return [cookie("et_lang"), et.defaultLanguage, ...asked, "en"].find((l) => l in et.languages);
+  };
+
+  // Gradio's bundle has its locale switch in a module with a hashed name; find it where it was loaded.
+  const gradioCore = async () => {
+    for (let attempt = 0; attempt < 100; attempt++) {
+      const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
+      const links = [...document.querySelectorAll("link[href], script[src]")].map((n) => n.href || n.src);
+      const url = [...loaded, ...links].find((name) => /\/assets\/core-[^/]*\.js$/.test(name));
+      const core = url ? await import(url) : null;
+      if (core?.changeLocale) return core;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    return null;
+  };
+
+  et.language = preferred();
+  et.text = (name) => et.texts[et.language]?.[name] ?? et.texts.en[name] ?? name;
+
+  et.setLanguage = async (lang) => {
+    et.language = lang;
+    document.cookie = `et_lang=${lang}; path=/; max-age=31536000; samesite=lax`;
+    (await gradioCore())?.changeLocale(et.languages[lang]);
+    document.documentElement.lang = et.languages[lang];
+    showSwitches();
+    translateTabs();
+  };
+
+  // Gradio translates the label of a tab only while that tab is open.
+  const translateTabs = () => {
+    const names = Object.keys(et.texts.en).filter((name) => name.startsWith("tab_"));
+    for (const button of document.querySelectorAll('button[role="tab"]')) {
+      const node = [...button.childNodes].find((n) => n.nodeType === Node.TEXT_NODE && n.data.trim());
+      const name = names.find((n) => Object.values(et.texts).some((texts) => texts[n] === node?.data.trim()));
+      if (name) node.data = et.text(name);
+    }
+  };
+
+  // --- light and dark -----------------------------------------------------------
+  const systemDark = matchMedia("(prefers-color-scheme: dark)");
+  const wantsDark = () => {
+    const chosen = localStorage.getItem("et_theme");
+    return chosen ? chosen === "dark" : systemDark.matches;
+  };
+  const applyTheme = () => {
+    if (document.body.classList.contains("dark") !== wantsDark()) {
+      document.body.classList.toggle("dark", wantsDark());
+    }
+    document.documentElement.style.colorScheme = wantsDark() ? "dark" : "light";
+  };
+
+  // --- the header's switches ----------------------------------------------------
+  const showSwitches = () => {
+    for (const button of document.querySelectorAll("[data-et-lang]")) {
+      button.setAttribute("aria-pressed", button.dataset.etLang === et.language);
+    }
+    for (const node of document.querySelectorAll("[data-et-text]")) node.textContent = et.text(node.dataset.etText);
+    for (const button of document.querySelectorAll("[data-et-theme]")) {
+      const name = et.text(wantsDark() ? "light_mode" : "dark_mode");
+      button.title = name;
+      button.setAttribute("aria-label", name);
+    }
+  };
+
+  document.addEventListener("click", (event) => {
+    const lang = event.target.closest("[data-et-lang]");
+    if (lang) et.setLanguage(lang.dataset.etLang);
+    if (event.target.closest("[data-et-theme]")) {
+      localStorage.setItem("et_theme", wantsDark() ? "light" : "dark");
+      applyTheme();
+      showSwitches();
+    }
+    const copy = event.target.closest("[data-et-copy]");
+    if (copy) et.copy(copy.dataset.etCopy, copy);
+  });
+
+  // --- clipboard ----------------------------------------------------------------
+  const copyTheOldWay = (text) => {
+    // navigator.clipboard exists only on https and on this machine.
+    const area = Object.assign(document.createElement("textarea"), { value: text });
+    area.style.cssText = "position:fixed;opacity:0";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  };
+
+  et.copy = async (text, button) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      copyTheOldWay(text);
+    }
+    if (!button) return;
+    const before = button.dataset.etBefore ?? button.textContent;
+    button.dataset.etBefore = before;
+    button.textContent = et.text("copied");
+    setTimeout(() => (button.textContent = before), 1500);
+  };
+
+  // --- components that draw themselves -------------------------------------------
+  const renderers = {};
+  et.renderer = (kind, make) => (renderers[kind] = make);
+
+  // Called from a gr.HTML: draws its value now and whenever it changes. What the user has chosen
+  // (a fold opened, a curve hidden) lives in the closure `make` returns, not in the DOM.
+  et.mount = (kind, element, props, watch) => {
+    const draw = renderers[kind]();
+    const update = () => {
+      let slot = element.querySelector(".et-slot");
+      if (!slot) element.append((slot = Object.assign(document.createElement("div"), { className: "et-slot" })));
+      props.value ? draw(slot, props.value) : slot.replaceChildren();
+    };
+    watch("value", update);
+    update();
+    let width = 0;
+    new ResizeObserver(() => {
+      if (element.clientWidth && element.clientWidth !== width) {
+        width = element.clientWidth;
+        update();
+      }
+    }).observe(element);
+  };
+
+  et.node = (tag, attributes = {}, ...children) => {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (value !== false && value != null) node.setAttribute(name, value === true ? "" : value);
+    }
+    node.append(...children);
+    return node;
+  };
+
+  // --- lost connection ------------------------------------------------------------
+  // Gradio would raise a toast for every missed tick; one quiet line says it better.
+  const banner = et.node("div", { id: "et-offline", role: "status", hidden: true });
+  document.body.append(banner);
+  const checkConnection = async () => {
+    const answer = await fetch("healthz", { cache: "no-store" }).catch(() => null);
+    banner.textContent = et.text("offline");
+    banner.hidden = Boolean(answer?.ok);
+    setTimeout(checkConnection, banner.hidden ? 5000 : 1000);
+  };
+  checkConnection();
+
+  // Gradio sets its own idea of dark when it mounts; ours wins.
+  new MutationObserver(applyTheme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  systemDark.addEventListener("change", applyTheme);
+  applyTheme();
+  const waitForHeader = setInterval(() => {
+    if (document.querySelector("[data-et-lang]")) {
+      clearInterval(waitForHeader);
+      showSwitches();
+    }
+  }, 30);
+  et.setLanguage(et.language);
+})();

@@ -1,0 +1,65 @@
+"""Texts that the browser translates itself, so that switching needs neither reload nor server.
+
+Gradio gets every static text as a key (`et_` and the key in `locales/`) with a dictionary per
+language. What the server writes (toasts, run state, errors) goes through `easytune.i18n.t`.
+"""
+
+from functools import cache
+
+import gradio as gr
+from gradio.i18n import I18nData
+
+from easytune import i18n
+from easytune.config import options
+from easytune.options import Option
+
+STATIC_SECTIONS = ("app.", "monitor.", "form.", "train.", "option.", "data.")
+GRADIO_LOCALES = {"zh": "zh-CN"}
+_translator = gr.I18n()
+
+
+def label(key: str) -> I18nData:
+    """Return a text of `locales/` that follows the language switch in the browser."""
+    return _translator(f"et_{key}")
+
+
+def option_label(option: Option) -> I18nData:
+    """Return the label of an option."""
+    return label(f"option.{option.path}.label")
+
+
+def option_help(option: Option) -> I18nData:
+    """Return the tooltip of an option."""
+    return label(f"option.{option.path}.help")
+
+
+def translations() -> gr.I18n:
+    """Return all static texts in all languages, as Gradio wants them."""
+    return gr.I18n(**{gradio_locale(lang): _dictionary(lang) for lang in i18n.languages()})
+
+
+def gradio_locale(lang: str) -> str:
+    """Return Gradio's name for a language of ours."""
+    return GRADIO_LOCALES.get(lang, lang)
+
+
+@cache
+def option_texts() -> dict[str, str]:
+    """Return the English texts of all options, from their declaration."""
+    texts: dict[str, str] = {}
+    for option in options():
+        texts[f"option.{option.path}.label"] = option.label
+        texts[f"option.{option.path}.help"] = option.help
+    return texts
+
+
+def option_name(path: str, lang: str) -> str:
+    """Return the label of the option at `section.name`, for texts the server writes."""
+    key = f"option.{path}.label"
+    return i18n.texts(lang).get(key) or option_texts().get(key, path)
+
+
+def _dictionary(lang: str) -> dict[str, str]:
+    english = option_texts() | i18n.texts(i18n.DEFAULT_LANGUAGE)
+    chosen = english | i18n.texts(lang)
+    return {f"et_{key}": text for key, text in chosen.items() if key.startswith(STATIC_SECTIONS)}

@@ -1,0 +1,190 @@
+"""Opens the app: picks the port, guards the doors, serves until it is asked to end."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from easytune import __version__, i18n, paths
+from easytune.errors import PasswordNeeded
+from easytune.i18n import t
+from easytune.services.dispatch import Dispatcher
+from easytune.services.runs import Runs
+from easytune.webui import app, language, theme
+from easytune.webui.context import Context
+from easytune.webui.downloads import AdapterDownload
+from easytune.webui.login import LoginGate, LoginPage, Sessions, secret_key
+from easytune.webui.security import OriginGuard, is_loopback
+
+PASSWORD = "EASYTUNE_PASSWORD"
+PORTS_TRIED = 100
+
+
+@dataclass(frozen=True)
+class Door:
+    """Who may come in: where the app listens, and the password that is asked for."""
+
+    host: str
+    share: bool
+    password: str | None
+
+    @property
+    def is_public(self) -> bool:
+        """Tell whether anybody but this machine can reach the app."""
+        return self.share or not is_loopback(self.host)
+
+
+def run(
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    share: bool = False,
+    home: Path | None = None,
+    lang: str | None = None,
+    browser: bool = True,
+    console: str = i18n.DEFAULT_LANGUAGE,
+) -> int:
+    """Serve the app until SIGTERM or Ctrl+C; runs go on after that. Returns the exit code.
+
+    `lang` is the page's language for visitors who have not chosen one; None leaves that to their
+    browser. `console` is the language of what is printed.
+
+    Raises PasswordNeeded when others could reach the app and no password is set.
+    """
+    door = Door(host, share, os.environ.get(PASSWORD) or None)
+    if door.is_public and not door.password:
+        raise PasswordNeeded(variable=PASSWORD)
+    free = free_port(host, port)
+    if free is None:
+        print(t("app.no_free_port", console, first=port, last=port + PORTS_TRIED - 1, host=host))
+        return 1
+    if free != port:
+        print(t("app.port_taken", console, taken=port, port=free), flush=True)
+    return _serve(door, free, (home or paths.home()).resolve(), lang, browser, console)
+
+
+def free_port(host: str, first: int) -> int | None:
+    """Return the first port from `first` on that nobody listens to; None when all are taken."""
+    return next((p for p in range(first, first + PORTS_TRIED) if _is_free(host, p)), None)
+
+
+def _is_free(host: str, port: int) -> bool:
+    name = host.strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if os.name == "posix":
+            # A port whose last connections are still closing is free to us.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((name, port))
+        except OSError:
+            return False
+    return True
+
+
+def _serve(door: Door, port: int, home: Path, lang: str | None, browser: bool, console: str) -> int:
+    ended = _ending_signals()
+    dispatcher = Dispatcher(home)
+    context = Context(home, Runs(home), dispatcher, lang or console)
+    page = app.build(context)
+    _stay_off_the_proxy(door.host)
+    _, url, public = page.launch(**_launch_options(door, port, context, lang))
+    dispatcher.start()
+    print(t("app.address", console, url=url), flush=True)
+    if door.share:
+        print(t("app.public_address" if public else "app.share_failed", console, url=public))
+    print(t("app.stop_hint", console), flush=True)
+    if browser and _has_browser():
+        webbrowser.open(url)
+    ended.wait()
+    _close(page, dispatcher)
+    return 0
+
+
+def _launch_options(door: Door, port: int, context: Context, lang: str | None) -> dict[str, Any]:
+    routes = [
+        Route("/healthz", _health),
+        Route("/download/{run_id}", AdapterDownload(context.runs).answer),
+    ]
+    middleware = [Middleware(OriginGuard, only_loopback=not door.is_public)]
+    visitor = None
+    if door.password:
+        sessions = Sessions(secret_key(context.home), door.password)
+        entry = LoginPage(sessions, door.password, context.default_language)
+        routes.append(Route("/login", entry.answer, methods=["GET", "POST"]))
+        middleware.append(Middleware(LoginGate, sessions=sessions))
+        visitor = sessions.visitor
+    return {
+        "server_name": door.host,
+        "server_port": port,
+        "share": door.share,
+        "auth_dependency": visitor,
+        "app_kwargs": {
+            "routes": routes,
+            "middleware": middleware,
+            "docs_url": None,
+            "openapi_url": None,
+        },
+        "theme": theme.theme(),
+        "head": theme.head(lang),
+        "i18n": language.translations(),
+        "run_history": False,
+        "enable_monitoring": False,
+        "footer_links": [],
+        "ssr_mode": False,
+        "mcp_server": False,
+        "pwa": False,
+        "inbrowser": False,
+        "quiet": True,
+        "show_error": False,
+        "prevent_thread_lock": True,
+    }
+
+
+async def _health(_: Request) -> JSONResponse:
+    return JSONResponse({"status": "ok", "version": __version__})
+
+
+def _ending_signals() -> threading.Event:
+    """Return an event that is set when somebody wants the server to end."""
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, end)
+    return ended
+
+
+def _close(page: gr.Blocks, dispatcher: Dispatcher) -> None:
+    dispatcher.close()
+    # Open pages ask every second and would otherwise be waited for.
+    page.server.force_exit = True
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    page.close(verbose=False)
+
+
+def _stay_off_the_proxy(host: str) -> None:
+    """Let Gradio's own start-up request to this machine go past a configured proxy."""
+    for name in ("NO_PROXY", "no_proxy"):
+        known = os.environ.get(name, "")
+        os.environ[name] = ",".join(filter(None, [known, "localhost", "127.0.0.1", "::1", host]))
+
+
+def _has_browser() -> bool:
+    """Tell whether opening a browser makes sense: never on a machine without a screen."""
+    if os.name == "nt" or os.uname().sysname == "Darwin":
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

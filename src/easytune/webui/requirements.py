@@ -1,0 +1,93 @@
+"""What some options need and this machine may lack. Told without importing any of it."""
+
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from easytune.config import Optimizer, TrainConfig
+from easytune.errors import DependencyMissing, EasyTuneError, OptionUnsupported
+
+GPU = "gpu"
+_BITSANDBYTES = ("ademamix", "bnb", "lion", "paged")
+_OPTIMIZER_PACKAGES = {
+    "galore": "galore-torch",
+    "lomo": "lomo-optim",
+    "adalomo": "lomo-optim",
+    "grokadamw": "grokadamw",
+    "schedule_free": "schedulefree",
+    "apollo": "apollo-torch",
+    "stable_adamw": "torch-optimi",
+    "adamw_torch_4bit": "torchao",
+    "adamw_torch_8bit": "torchao",
+    "adamw_torch_xla": "torch-xla",
+    "adamw_torch_npu": "torch-npu",
+    "adamw_anyprecision": "torchdistx",
+}
+_MODULES = {
+    "flash-attn": "flash_attn",
+    "galore-torch": "galore_torch",
+    "lomo-optim": "lomo_optim",
+    "apollo-torch": "apollo_torch",
+    "torch-optimi": "optimi",
+    "torch-xla": "torch_xla",
+    "torch-npu": "torch_npu",
+    "liger-kernel": "liger_kernel",
+}
+_NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
+    ("model.method", "qlora"): ("bitsandbytes", GPU),
+    ("model.hub", "modelscope"): ("modelscope",),
+    ("memory.attention", "flash_attention_2"): ("flash-attn", GPU),
+    ("memory.liger_kernel", True): ("liger-kernel", GPU),
+    ("memory.device", "cuda"): (GPU,),
+    ("monitor.report_to", "tensorboard"): ("tensorboard",),
+    ("monitor.report_to", "wandb"): ("wandb",),
+    ("monitor.report_to", "mlflow"): ("mlflow",),
+}
+
+
+def missing(path: str, value: Any) -> str | None:
+    """Return the package that `value` of an option needs and that is not here; GPU for a GPU."""
+    return next((need for need in _needs(path, value) if not _present(need)), None)
+
+
+def unmet(config: TrainConfig) -> Iterator[tuple[str, EasyTuneError]]:
+    """Yield each option whose value cannot work here, and the reason."""
+    for path in sorted({path for path, _ in _NEEDS} | {"optim.optimizer"}):
+        section, _, name = path.partition(".")
+        value = getattr(getattr(config, section), name)
+        if need := missing(path, value):
+            yield path, _reason(str(value) if value is not True else name, need)
+
+
+def _needs(path: str, value: Any) -> tuple[str, ...]:
+    return _optimizer_needs(value) if path == "optim.optimizer" else _NEEDS.get((path, value), ())
+
+
+def _optimizer_needs(name: Optimizer) -> tuple[str, ...]:
+    for prefix, package in _OPTIMIZER_PACKAGES.items():
+        if name.startswith(prefix):
+            return (package,)
+    from_bitsandbytes = name == "adamw_8bit" or any(part in name for part in _BITSANDBYTES)
+    return ("bitsandbytes",) if from_bitsandbytes else ()
+
+
+@cache
+def _present(need: str) -> bool:
+    if need == GPU:
+        return _has_gpu_driver()
+    return find_spec(_MODULES.get(need, need)) is not None
+
+
+def _has_gpu_driver() -> bool:
+    """Tell whether the driver of an NVIDIA or AMD GPU is loaded. Asking torch would load torch."""
+    devices = (Path("/proc/driver/nvidia/version"), Path("/dev/kfd"))
+    return any(path.exists() for path in devices) or shutil.which("nvidia-smi") is not None
+
+
+def _reason(value: str, need: str) -> EasyTuneError:
+    if need == GPU:
+        return OptionUnsupported(option=value, reason=GPU)
+    return DependencyMissing(option=value, package=need)

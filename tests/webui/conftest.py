@@ -1,0 +1,45 @@
+"""Runs that a stand-in worker reports, under the real runner."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from easytune import job, paths
+from easytune.config import TrainConfig
+from easytune.job import Job, JobFolder
+from easytune.services import dispatch, locks, processes
+
+WORKER = Path(__file__).with_name("stand_in_worker.py")
+StartRun = Callable[..., JobFolder]
+
+
+@pytest.fixture
+def start_run() -> StartRun:
+    """Start a run: `start_run(home, steps=5, pause=0.01, ending="finished", name="mine")`."""
+    return _start_run
+
+
+def _start_run(
+    home: Path, steps: int = 5, pause: float = 0.01, ending: str = "finished", name: str = "mine"
+) -> JobFolder:
+    # The app would start a job it finds waiting; the home's lock keeps it away meanwhile.
+    lock = locks.hold(home / dispatch.LOCK, patience_s=10)
+    assert lock is not None
+    with lock:
+        config = TrainConfig().changed(output__name=name)
+        folder = job.create(paths.runs(home), Job(config=config))
+        worker = [sys.executable, str(WORKER), str(steps), str(pause), ending, str(folder.path)]
+        subprocess.Popen(
+            [sys.executable, "-m", "easytune.services.runner", str(folder.path), "--", *worker],
+            stdin=subprocess.DEVNULL,
+            **processes.detached(),
+        )
+        deadline = time.monotonic() + 20
+        while not folder.process.exists():
+            assert time.monotonic() < deadline, "the runner did not start"
+            time.sleep(0.01)
+    return folder

@@ -1,0 +1,63 @@
+"""The page is told what changed, and nothing else."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from easytune.services.runs import Runs
+from easytune.webui.job_monitor import PARTS, Monitor
+
+StartRun = Callable[..., Any]
+
+
+def test_a_page_that_shows_everything_is_told_nothing(home: Path, start_run: StartRun) -> None:
+    folder = start_run(home, steps=2)
+    _wait_for(folder.exit)
+    monitor = Monitor(Runs(home))
+    first = monitor.changes("", None, "en")
+    assert first is not None
+    run_id, shown, fresh = first
+    assert run_id == folder.id
+    assert set(fresh) == set(PARTS)
+    assert monitor.changes(run_id, shown, "en") is None
+
+
+def test_a_new_run_changes_the_picker_but_not_the_open_run(home: Path, start_run: StartRun) -> None:
+    older = start_run(home, steps=2, name="older")
+    _wait_for(older.exit)
+    monitor = Monitor(Runs(home))
+    _, shown, _ = monitor.changes(older.id, None, "en") or ("", {}, {})
+    newer = start_run(home, steps=2, name="newer")
+    _wait_for(newer.exit)
+    after = monitor.changes(older.id, shown, "en")
+    assert after is not None
+    assert after[0] == older.id
+    assert set(after[2]) == {"picker"}
+    assert [choice[1] for choice in after[2]["picker"]["choices"]] == [newer.id, older.id]
+
+
+def test_another_language_translates_what_the_server_writes(
+    home: Path, start_run: StartRun
+) -> None:
+    folder = start_run(home, steps=2, ending="out_of_memory")
+    _wait_for(folder.exit)
+    monitor = Monitor(Runs(home))
+    _, shown, english = monitor.changes("", None, "en") or ("", {}, {})
+    _, _, chinese = monitor.changes(folder.id, shown, "zh") or ("", {}, {})
+    assert "Failed" in english["status"]["value"]
+    assert "失败" in chinese["status"]["value"]
+    assert "批" in chinese["failure"]["value"]
+
+
+def test_without_a_run_the_page_says_what_to_do(home: Path) -> None:
+    _, _, fresh = Monitor(Runs(home)).changes("gone", None, "en") or ("", {}, {})
+    assert "Start training" in fresh["status"]["value"]
+    assert fresh["stop"] == {"visible": False}
+
+
+def _wait_for(exit_file: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not exit_file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

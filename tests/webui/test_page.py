@@ -1,0 +1,169 @@
+"""The page in a real browser: language, light and dark, the live run, reload, kill and restart."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+StartRun = Callable[..., Any]
+pytestmark = pytest.mark.browser
+
+
+def test_nothing_is_fetched_from_elsewhere_and_no_script_fails(shared_app: Any, page: Page) -> None:
+    asked: list[str] = []
+    faults: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda fault: faults.append(str(fault)))
+    _open(page, shared_app)
+    page.wait_for_timeout(1500)
+    own = ("data:", "blob:", shared_app.url)
+    assert [url for url in asked if not url.startswith(own)] == []
+    assert faults == []
+
+
+def test_the_language_changes_at_once_and_is_remembered(shared_app: Any, page: Page) -> None:
+    _open(page, shared_app)
+    expect(page.get_by_role("tab", name="Train", exact=True)).to_be_visible()
+    page.locator("[data-et-lang=zh]").click()
+    expect(page.get_by_role("tab", name="训练", exact=True)).to_be_visible(timeout=2000)
+    expect(page.get_by_role("tab", name="训练记录")).to_be_visible(timeout=2000)
+    page.reload()
+    expect(page.get_by_role("tab", name="训练", exact=True)).to_be_visible()
+    page.locator("[data-et-lang=en]").click()
+    expect(page.get_by_role("tab", name="Runs", exact=True)).to_be_visible(timeout=2000)
+
+
+def test_dark_and_light_are_chosen_by_the_visitor_and_remembered(
+    shared_app: Any, page: Page
+) -> None:
+    _open(page, shared_app)
+    light = _background(page)
+    page.locator("[data-et-theme]").click()
+    dark = _background(page)
+    assert sum(dark) < 120 < 600 < sum(light)
+    page.reload()
+    page.locator("[data-et-theme]").wait_for()
+    assert _background(page) == dark
+
+
+def test_six_tabs_of_one_browser_all_stay_alive(
+    shared_app: Any, browser: Browser, start_run: StartRun
+) -> None:
+    start_run(shared_app.home, steps=400, pause=0.1, name="seen by six")
+    context = browser.new_context(locale="en-US")
+    pages = [context.new_page() for _ in range(6)]
+    for each in pages:
+        _open(each, shared_app)
+    for each in pages:
+        each.bring_to_front()
+        before = _step(each)
+        expect(each.locator(".et-under")).not_to_contain_text(f"Step {before} of", timeout=8000)
+    context.close()
+
+
+def test_a_run_appears_live_and_is_there_after_a_reload(
+    app: Any, home: Path, page: Page, start_run: StartRun
+) -> None:
+    _open(page, app)
+    expect(page.locator("#et-empty")).to_contain_text("Start training")
+    start_run(home, steps=300, pause=0.1, name="<b>bold</b> name")
+    _expect_state(page, "running")
+    expect(page.locator("#et-chart path.et-training").first).to_be_visible()
+    expect(page.locator(".et-name")).to_have_text("<b>bold</b> name")
+    expect(page.locator("#et-samples .et-answer").first).to_contain_text("Ahoy <b>friend</b>")
+    expect(page.locator("[data-gauge=cpu]")).to_be_visible()
+    expect(page.locator(".et-under")).to_contain_text(re.compile(r"about .* left"))
+    before = _step(page)
+    page.reload()
+    _expect_state(page, "running")
+    expect(page.locator("#et-chart path.et-training").first).to_be_visible()
+    assert _step(page) >= before
+
+
+def test_after_kill_9_and_a_restart_the_run_is_live_and_stop_works(
+    start_app: Callable[..., Any], home: Path, page: Page, start_run: StartRun
+) -> None:
+    first = start_app()
+    folder = start_run(home, steps=600, pause=0.1)
+    _open(page, first)
+    _expect_state(page, "running")
+    first.kill()
+    expect(page.locator("#et-offline")).to_be_visible()
+    _open(page, start_app())
+    _expect_state(page, "running")
+    page.locator("#et-stop").click()
+    _expect_state(page, "stopped")
+    expect(page.locator("#et-adapter-path")).to_have_text(str(folder.adapter))
+    expect(page.locator("#et-stop")).to_be_hidden()
+    with page.expect_download() as download:
+        page.locator("#et-download").click()
+    assert download.value.suggested_filename == f"{folder.id}.zip"
+
+
+def test_a_failure_says_what_to_do_and_offers_the_fix(
+    shared_app: Any, page: Page, start_run: StartRun
+) -> None:
+    start_run(shared_app.home, steps=3, ending="out_of_memory", name="too big")
+    _open(page, shared_app)
+    _expect_state(page, "failed")
+    expect(page.locator(".et-failure")).to_contain_text("Batch size: 8 → 4")
+    expect(page.locator("#et-log pre")).to_contain_text("a stand-in for what torch says")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#et-report").click()
+    page.wait_for_function("navigator.clipboard.readText().then((text) => text.includes('out_of'))")
+    page.locator("#et-fill").click()
+    expect(page.locator("#et-fill")).to_be_enabled()
+
+
+def test_runs_are_listed_opened_and_deleted_after_asking(
+    app: Any, home: Path, page: Page, start_run: StartRun
+) -> None:
+    older = start_run(home, steps=2, name="older run")
+    _wait_for(older.exit)
+    start_run(home, steps=2, name="newer run")
+    _open(page, app)
+    page.get_by_role("tab", name="Runs", exact=True).click()
+    row = page.locator("#et-runs tr", has_text="older run")
+    expect(row.locator(".et-chip")).to_have_text("Finished")
+    row.get_by_role("button", name="Open").click()
+    expect(page.locator(".et-name")).to_have_text("older run")
+    page.get_by_role("tab", name="Runs", exact=True).click()
+    row.get_by_role("button", name="Delete").click()
+    expect(page.locator("#et-delete-question")).to_contain_text("older run")
+    assert older.path.is_dir()
+    page.locator("#et-delete").click()
+    expect(row).to_have_count(0)
+    assert not older.path.exists()
+    expect(page.locator("#et-runs tr", has_text="newer run")).to_have_count(1)
+
+
+def _open(page: Page, server: Any) -> None:
+    page.goto(server.url)
+    page.locator("#et-status, #et-empty").first.wait_for()
+
+
+def _expect_state(page: Page, state: str) -> None:
+    expect(page.locator(f"#et-status .et-chip[data-state={state}]")).to_be_visible(timeout=20_000)
+
+
+def _step(page: Page) -> int:
+    text = page.locator(".et-under").inner_text()
+    found = re.search(r"Step (\d+)", text)
+    return int(found.group(1)) if found else 0
+
+
+def _background(page: Page) -> list[int]:
+    page.wait_for_timeout(300)
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return [int(part) for part in re.findall(r"\d+", colour)[:3]]
+
+
+def _wait_for(exit_file: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not exit_file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
