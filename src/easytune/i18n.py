@@ -13,6 +13,8 @@ import yaml
 from easytune import paths
 
 DEFAULT_LANGUAGE = "en"
+# The same safe YAML, ten times as fast where libyaml is there.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @cache
@@ -25,7 +27,7 @@ def languages() -> tuple[str, ...]:
 @cache
 def texts(lang: str) -> dict[str, str]:
     """Return all texts of a language, by dotted key."""
-    content = yaml.safe_load((paths.LOCALES / f"{lang}.yaml").read_text(encoding="utf-8"))
+    content = yaml.load((paths.LOCALES / f"{lang}.yaml").read_text(encoding="utf-8"), _LOADER)
     return dict(_flatten(content, ""))
 
 

@@ -1,0 +1,48 @@
+"""The true cause of an exception, as one of the errors a user can act on."""
+
+import errno
+import traceback
+from pathlib import Path
+
+from easytune.config import TrainConfig
+from easytune.engine import disk
+from easytune.errors import DependencyMissing, DiskFull, EasyTuneError, OutOfMemory, Unexpected
+from easytune.events import Failed
+
+_MEMORY_WORDS = (
+    "defaultcpuallocator", "can't allocate memory", "out of memory", "cannot allocate memory",
+    "bad_alloc",
+)  # fmt: skip
+# What saving says when the disk is full; none of it mentions the disk.
+_SAVING_WORDS = ("unexpected pos", "pytorchstreamwriter", "no space left", "safetensorerror")
+
+
+def classify(error: BaseException, config: TrainConfig | None, folder: Path) -> EasyTuneError:
+    """Return what happened, in our own terms."""
+    text = f"{type(error).__name__}: {error}".lower()
+    if isinstance(error, EasyTuneError):
+        return error
+    if _is_disk(error, text, folder):
+        need = max(disk.MARGIN_GB, round(disk.free_gb(folder) * 2, 3))
+        free = round(disk.free_gb(folder), 3)
+        return DiskFull(free_gb=free, need_gb=need, folder=str(folder))
+    if isinstance(error, MemoryError) or any(words in text for words in _MEMORY_WORDS):
+        batch_size = config.schedule.batch_size if config else 0
+        return OutOfMemory(device="cuda" if "cuda" in text else "cpu", batch_size=batch_size)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return DependencyMissing(option="", package=error.name)
+    return Unexpected(reason=f"{type(error).__name__}: {str(error)[:300]}")
+
+
+def failed(error: BaseException, config: TrainConfig | None, folder: Path) -> Failed:
+    """Return the terminal event for an exception, its traceback included for the report."""
+    known = classify(error, config, folder)
+    detail = "".join(traceback.format_exception(error))[-20_000:]
+    return Failed(code=known.code(), values=known.values, detail=detail)
+
+
+def _is_disk(error: BaseException, text: str, folder: Path) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    short = disk.free_gb(folder) < disk.MARGIN_GB
+    return short and any(words in text for words in _SAVING_WORDS)

@@ -1,0 +1,82 @@
+"""A faster forward and backward for plain LoRA layers.
+
+PEFT keeps A and B in fp32 and casts the layer's input up to them. Here A and B, which are small,
+are cast down instead, and only the input and the low-rank product are kept for the backward.
+"""
+
+import types
+from typing import Any
+
+import torch
+from peft.tuners.lora import Linear as LoraLinear
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+
+def speed_up(model: nn.Module) -> bool:
+    """Replace the forward of every LoRA layer that can be; return whether all of them could."""
+    layers = [m for m in model.modules() if hasattr(m, "lora_A") and hasattr(m, "base_layer")]
+    able = [layer for layer in layers if isinstance(layer, LoraLinear) and _is_plain(layer)]
+    for layer in able:
+        layer.forward = types.MethodType(_forward, layer)
+    return len(able) == len(layers)
+
+
+def _is_plain(layer: LoraLinear) -> bool:
+    """Tell whether a layer is W x + s B A x with a frozen ordinary W, and nothing more."""
+    base = layer.base_layer
+    return (
+        type(layer) is LoraLinear
+        and type(base) is nn.Linear
+        and not base.weight.requires_grad
+        and not layer.lora_variant
+        and not layer.fan_in_fan_out
+        and all(isinstance(dropout, nn.Identity) for dropout in layer.lora_dropout.values())
+        and all(b.bias is None for b in layer.lora_B.values())
+    )
+
+
+def _forward(layer: LoraLinear, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    name = layer.active_adapters[0] if len(layer.active_adapters) == 1 else None
+    if name is None or name not in layer.lora_A or not _applies(layer, x, kwargs):
+        return type(layer).forward(layer, x, *args, **kwargs)
+    base = layer.base_layer
+    a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
+    return _LoraProduct.apply(x, base.weight, base.bias, a, b, layer.scaling[name])  # type: ignore[return-value]
+
+
+def _applies(layer: LoraLinear, x: Tensor, kwargs: dict[str, Any]) -> bool:
+    return not (
+        kwargs
+        or layer.disable_adapters
+        or layer.merged
+        or x.dtype != layer.base_layer.weight.dtype
+        or torch.is_autocast_enabled(x.device.type)
+    )
+
+
+class _LoraProduct(torch.autograd.Function):
+    """x W^T + bias + scaling (x A^T) B^T."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float
+    ) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        low = rows @ a.to(x.dtype).t()
+        result = linear(rows, weight, bias).addmm_(low, b.to(x.dtype).t(), alpha=scale)
+        ctx.save_for_backward(rows, low, weight, a, b)
+        ctx.scale, ctx.shape = scale, x.shape
+        return result.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        rows, low, weight, a, b = ctx.saved_tensors
+        slope = outer[0].reshape(-1, outer[0].shape[-1])
+        low_slope = (slope @ b.to(slope.dtype)).mul_(ctx.scale)
+        to_x = None
+        if ctx.needs_input_grad[0]:
+            to_x = (slope @ weight).addmm_(low_slope, a.to(slope.dtype)).view(ctx.shape)
+        to_a = (low_slope.t() @ rows).to(a.dtype)
+        to_b = (slope.t() @ low).mul_(ctx.scale).to(b.dtype)
+        return to_x, None, None, to_a, to_b, None

@@ -1,0 +1,164 @@
+"""Load the base model: number format, quantization, attention."""
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from easytune.config import TrainConfig
+from easytune.engine import adapters, attention, hardware, lora_layer, probe
+from easytune.errors import (
+    DependencyMissing,
+    ModelIncomplete,
+    OptionUnsupported,
+    RemoteCodeRefused,
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to be trained, and how it is going to be run."""
+
+    model: Any
+    """A PeftModel, or a PreTrainedModel when all weights are trained."""
+    base: PreTrainedModel
+    """The model itself, below the adapter."""
+    plan: probe.Plan
+    device: torch.device
+    dtype: torch.dtype
+    autocast: bool
+    """Whether training computes in `dtype` by automatic casts: some weights are in fp32."""
+
+
+def load(config: TrainConfig, folder: Path) -> Loaded:
+    """Return the model of a run with its adapter, on its device, proved to run as planned."""
+    device = hardware.device(config.memory.device)
+    dtype = hardware.precision(config.memory, device, parameters(folder))
+    base = _load_base(config, folder, device, dtype)
+    attention.register()
+    wish = _attention(config, device)
+    plan = probe.plan(base, wish, config.data.packing)
+    probe.apply(base, plan)
+    model = _prepare(config, base, folder)
+    return Loaded(model, base, plan, device, dtype, _needs_autocast(config, model, dtype))
+
+
+def parameters(folder: Path) -> int:
+    """Estimate a model's parameters from the size of its weights, two bytes each when unknown."""
+    bytes_each = {"float32": 4, "float": 4}.get(stored_dtype(folder), 2)
+    files = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    return sum(file.stat().st_size for file in files) // bytes_each
+
+
+def name_for_readers(config: TrainConfig, folder: Path) -> str:
+    """Return what an adapter calls its base: the hub id, or the absolute folder."""
+    name = config.model.base_model
+    is_local = name == "demo" or Path(name).expanduser().is_dir() or name.count("/") != 1
+    return str(folder.resolve()) if is_local or config.model.hub == "modelscope" else name
+
+
+def stored_dtype(folder: Path) -> str:
+    """Return the number format of a model's weights as its config names it, "" when it does not."""
+    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return str(content.get("dtype") or content.get("torch_dtype") or "")
+
+
+def _load_base(
+    config: TrainConfig, folder: Path, device: torch.device, dtype: torch.dtype
+) -> PreTrainedModel:
+    # Full fine-tuning keeps fp32 weights, computing in half precision by casts.
+    stored = torch.float32 if config.model.method == "full" else dtype
+    extra: dict[str, Any] = {}
+    if config.model.method == "qlora":
+        extra["quantization_config"] = _quantization(config, device, dtype)
+        extra["device_map"] = {"": device}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=stored,
+            attn_implementation=_loaded_attention(config),
+            trust_remote_code=config.model.trust_remote_code,
+            use_safetensors=None if config.model.allow_pickle else True,
+            local_files_only=True,
+            **extra,
+        )
+    except OSError as error:
+        raise ModelIncomplete(model=str(folder), missing=_first_line(error)) from error
+    except ValueError as error:
+        if "trust_remote_code" in str(error):
+            raise RemoteCodeRefused(model=config.model.base_model) from error
+        raise
+    return model if extra else model.to(device)  # type: ignore[arg-type]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]
+
+
+def _loaded_attention(config: TrainConfig) -> str | None:
+    wish = config.memory.attention
+    return None if wish == "auto" else wish
+
+
+def _attention(config: TrainConfig, device: torch.device) -> str:
+    wish = config.memory.attention
+    installed = importlib.util.find_spec("flash_attn") is not None
+    if wish == "flash_attention_2":
+        if device.type != "cuda":
+            raise OptionUnsupported(option="memory.attention", reason="needs an NVIDIA or AMD GPU")
+        if not installed:
+            raise DependencyMissing(option="memory.attention", package="flash-attn")
+    return wish
+
+
+def _quantization(config: TrainConfig, device: torch.device, dtype: torch.dtype) -> Any:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise DependencyMissing(option="model.method", package="bitsandbytes")
+    if device.type == "mps":
+        raise OptionUnsupported(option="model.method", reason="QLoRA does not run on Apple GPUs")
+    from transformers import BitsAndBytesConfig
+
+    if config.memory.quantization_bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _prepare(config: TrainConfig, base: PreTrainedModel, folder: Path) -> Any:
+    """Add the adapter, or make all weights trainable; then compile if asked."""
+    if config.model.method == "full":
+        model: Any = base.requires_grad_(True)
+    else:
+        model = _adapted(config, base, folder)
+    if config.memory.torch_compile:
+        for layer in probe.layers(base):
+            layer.compile(dynamic=True)
+    return model
+
+
+def _adapted(config: TrainConfig, base: PreTrainedModel, folder: Path) -> Any:
+    if config.model.method == "qlora":
+        from peft import prepare_model_for_kbit_training
+
+        # Checkpointing is switched on, or not, by the trainer.
+        prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)
+    name = name_for_readers(config, folder)
+    if config.model.adapter:
+        return adapters.go_on_from(base, Path(config.model.adapter).expanduser(), name)
+    return adapters.attach(base, config.lora, name)
+
+
+def _needs_autocast(config: TrainConfig, model: Any, dtype: torch.dtype) -> bool:
+    """Tell whether some weights are fp32 while the rest computes in half precision."""
+    fast = not config.memory.torch_compile and lora_layer.speed_up(model)
+    if dtype == torch.float32:
+        return False
+    return config.model.method != "lora" or not fast or adapters.has_full_modules(model)

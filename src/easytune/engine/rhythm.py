@@ -1,0 +1,41 @@
+"""When a run logs, measures and saves: as asked, else derived from its length."""
+
+import math
+from dataclasses import dataclass
+
+from easytune.config import MonitorSection, ScheduleSection
+
+_POINTS, _EVALUATIONS, _CHECKPOINTS = 100, 10, 5
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """Steps of a run and the spacing of what happens during it, in optimizer steps."""
+
+    total: int
+    logging: int
+    evaluation: int
+    saving: int
+
+    def logs(self, step: int) -> bool:
+        """Tell whether the loss is reported after `step`; the first and the last always are."""
+        return step in (1, self.total) or step % self.logging == 0
+
+    def evaluates(self, step: int) -> bool:
+        """Tell whether held-out rows are measured after `step`; the last always is."""
+        return step == self.total or step % self.evaluation == 0
+
+    def saves(self, step: int) -> bool:
+        """Tell whether a checkpoint is due after `step`; the last always is."""
+        return step == self.total or step % self.saving == 0
+
+
+def rhythm(schedule: ScheduleSection, monitor: MonitorSection, steps_per_epoch: int) -> Rhythm:
+    """Return the rhythm of a run whose epochs have `steps_per_epoch` optimizer steps."""
+    total = schedule.max_steps or max(1, math.ceil(schedule.epochs * steps_per_epoch))
+    return Rhythm(
+        total=total,
+        logging=monitor.logging_steps or (1 if total <= 2 * _POINTS else total // _POINTS),
+        evaluation=monitor.eval_steps or max(1, total // _EVALUATIONS),
+        saving=monitor.save_steps or max(1, total // _CHECKPOINTS),
+    )

@@ -1,0 +1,157 @@
+"""The run card beside an adapter: what was trained, on what, how long, and how to run it again."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from easytune import config_file
+from easytune.job import Job, run_name
+
+_LINE, _HELD_OUT = "#4f46e5", "#ea580c"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that a run card tells."""
+
+    job: Job
+    base: str
+    device: str
+    precision: str
+    rows: int
+    held_out_rows: int
+    fingerprint: str
+    step: int
+    total_steps: int
+    ended: str
+    metrics: dict[str, float]
+    history: list[dict[str, Any]]
+    """transformers' log history: entries with step and `loss` or `eval_loss`."""
+
+
+def write(folder: Path, facts: Facts) -> None:
+    """Write README.md, loss.png, easytune.yaml and metrics.json into an adapter's folder."""
+    text = config_file.dump(facts.job.config)
+    (folder / "easytune.yaml").write_text(text, encoding="utf-8")
+    content = {"step": facts.step, "metrics": facts.metrics, "history": facts.history}
+    (folder / "metrics.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    draw(folder / "loss.png", facts.history)
+    (folder / "README.md").write_text(card(facts, text), encoding="utf-8")
+
+
+def card(facts: Facts, config_text: str) -> str:
+    """Return the run card as Markdown with a model-card header."""
+    config = facts.job.config
+    library = "transformers" if config.model.method == "full" else "peft"
+    rows = [
+        ("Base model", f"`{facts.base}`"),
+        ("Method", config.model.method),
+        ("Data", ", ".join(f"`{Path(name).name}`" for name in config.data.datasets)),
+        ("Rows", f"{facts.rows} to learn from, {facts.held_out_rows} held out"),
+        ("Data fingerprint", f"`{facts.fingerprint[:16]}`"),
+        ("Steps", f"{facts.step} of {facts.total_steps} ({facts.ended})"),
+        ("Time", _duration(facts.metrics.get("seconds", 0))),
+        ("Device", f"{facts.device}, {facts.precision}"),
+        *_losses(facts.metrics),
+        ("Seed", str(config.schedule.seed)),
+        ("Versions", ", ".join(f"{n} {v}" for n, v in facts.job.versions.items())),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return _CARD.format(
+        header=_header(facts, library),
+        name=run_name(config),
+        table=table,
+        loading=_loading(facts, library),
+        config=config_text.strip(),
+    )
+
+
+def draw(path: Path, history: list[dict[str, Any]]) -> None:
+    """Draw the loss curves as a picture."""
+    # Imported here: it costs half a second that no run should wait for at its start.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for key, label, color in (("loss", "Training", _LINE), ("eval_loss", "Held-out", _HELD_OUT)):
+        points = [(entry["step"], entry[key]) for entry in history if key in entry]
+        if points:
+            mark = "o" if len(points) < 30 else None
+            axes.plot(*zip(*points, strict=True), label=label, color=color, marker=mark, ms=3)
+    axes.set(xlabel="Step", ylabel="Loss (nats per token)")
+    axes.grid(alpha=0.25)
+    if axes.lines:
+        axes.legend(frameon=False)
+    FigureCanvasAgg(figure).print_figure(str(path), dpi=110)
+
+
+def _losses(metrics: dict[str, float]) -> list[tuple[str, str]]:
+    rows = []
+    if "loss" in metrics:
+        rows.append(("Training loss", f"{metrics['loss']:.4f}"))
+    if "held_out_loss" in metrics:
+        best = f"{metrics['held_out_loss']:.4f} at step {metrics['best_step']:.0f}"
+        rows.append(("Best held-out loss", best))
+    return rows
+
+
+def _header(facts: Facts, library: str) -> str:
+    lines = [f"base_model: {json.dumps(facts.base)}", f"library_name: {library}"]
+    return "\n".join([*lines, "pipeline_tag: text-generation", "tags: [easytune]"])
+
+
+def _loading(facts: Facts, library: str) -> str:
+    if library == "transformers":
+        return _LOAD_MODEL
+    return _LOAD_ADAPTER.format(base=facts.base)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+_CARD = """\
+---
+{header}
+---
+
+# {name}
+
+| | |
+|---|---|
+{table}
+
+![Loss over steps](loss.png)
+
+## Use it
+
+```python
+{loading}
+```
+
+## Train it again
+
+Save this as `run.yaml`, then run `easytune train run.yaml`.
+
+```yaml
+{config}
+```
+"""
+
+_LOAD_ADAPTER = """\
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained("{base}")
+model = PeftModel.from_pretrained(base, "path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")"""
+
+_LOAD_MODEL = """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")"""

@@ -1,0 +1,92 @@
+"""No dead control: every option is read by the engine or the data code."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import easytune
+from easytune.config import TrainConfig, options
+from easytune.engine import arguments, hardware
+from easytune.engine.rhythm import rhythm
+from easytune.errors import ConfigInvalid, DependencyMissing, OptionUnsupported
+from easytune.options import Option
+
+ROOT = Path(easytune.__file__).parent
+# Read as `options.rank` or `config.lora.rank`, so the name of the attribute is what shows a use.
+SOURCES = [*ROOT.glob("engine/*.py"), *ROOT.glob("data/*.py"), ROOT / "model_files.py",
+           ROOT / "model_hubs.py", ROOT / "job.py"]  # fmt: skip
+SECTIONS = {
+    "model": ("model", "config.model"), "data": ("options", "config.data", "data"),
+    "lora": ("options", "config.lora"), "optim": ("optim", "config.optim"),
+    "schedule": ("schedule", "config.schedule"), "memory": ("options", "config.memory"),
+    "monitor": ("monitor", "config.monitor"), "output": ("config.output",),
+}  # fmt: skip
+
+
+def uses() -> set[str]:
+    """Return every attribute access in the engine and data code as text: `config.lora.rank`."""
+    found = set()
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                found.add(ast.unparse(node))
+    return found
+
+
+def is_used(option: Option, found: set[str]) -> bool:
+    ends = [f"{holder}.{option.name}" for holder in SECTIONS[option.section]]
+    return any(use == end or use.endswith((f".{end}", f"_{end}"))
+               for use in found for end in ends)  # fmt: skip
+
+
+@pytest.mark.parametrize("option", list(options()), ids=lambda option: option.path)
+def test_every_option_is_read_where_the_work_is_done(option: Option) -> None:
+    assert is_used(option, uses())
+
+
+def test_an_option_that_nobody_reads_would_be_found() -> None:
+    option = next(o for o in options() if o.path == "lora.rank")
+    invented = Option("lora", "invented", option.field, option.knob)
+    assert not is_used(invented, uses())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"dataloder_num_workers": 2}, "dataloader_num_workers"),
+        ({"learning_rate": 1e-3}, "optim.learning_rate"),
+        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor"),
+    ],
+)
+def test_extra_arguments_that_would_do_nothing_are_refused(given: dict, said: str) -> None:
+    config = TrainConfig().changed(output__training_args=given)
+    with pytest.raises(ConfigInvalid) as raised:
+        arguments.check(config, hardware.device("cpu"))
+    assert said in raised.value.problems
+
+
+def test_an_optimizer_without_its_package_says_which_one() -> None:
+    config = TrainConfig().changed(optim__optimizer="schedule_free_adamw")
+    with pytest.raises(DependencyMissing) as raised:
+        arguments.check(config, hardware.device("cpu"))
+    assert raised.value.package == "schedulefree"
+
+
+def test_options_for_gpus_are_refused_on_a_processor() -> None:
+    config = TrainConfig().changed(memory__liger_kernel=True)
+    with pytest.raises(OptionUnsupported):
+        arguments.check(config, hardware.device("cpu"))
+
+
+@pytest.mark.parametrize("total", [1, 2, 10, 97, 1000, 30_000])
+def test_a_run_of_any_length_draws_a_curve_and_saves(total: int) -> None:
+    config = TrainConfig().changed(schedule__max_steps=total)
+    when = rhythm(config.schedule, config.monitor, steps_per_epoch=10)
+    steps = range(1, total + 1)
+    assert sum(map(when.logs, steps)) >= min(total, 50)
+    assert min(total, 5) <= sum(map(when.evaluates, steps)) <= 21
+    assert min(total, 3) <= sum(map(when.saves, steps)) <= 11
+    assert when.logs(total)
+    assert when.evaluates(total)
+    assert when.saves(total)

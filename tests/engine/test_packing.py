@@ -1,0 +1,168 @@
+"""The fast way of computing the loss gives what the model's own forward gives."""
+
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from easytune.config import LoraSection
+from easytune.data.encoding import Example
+from easytune.engine import adapters, attention, batching, lora_layer, probe
+from tests.engine import tiny
+
+attention.register()
+Gradients = dict[str, Tensor]
+
+
+def prepared(family: str, fast: bool, **changes: Any) -> PeftModel:
+    """Return a model with a LoRA adapter whose B is not zero, the same whether `fast` or not."""
+    base = tiny.model(family, **changes)
+    if fast:
+        probe.apply(base, probe.plan(base, "auto", packing=True))
+    model = adapters.attach(base, LoraSection(rank=4, alpha=8), "base")
+    if fast:
+        lora_layer.speed_up(model)
+    generator = torch.Generator().manual_seed(3)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.data = noise * 0.1
+    return model.train()
+
+
+def fast_loss(model: PeftModel, examples: list[Example]) -> tuple[float, Gradients]:
+    batch = batching.packed(examples)
+    loss = model(**batch).loss / len(batch["targets"])
+    loss.backward()
+    return loss.item(), gradients(model)
+
+
+def plain_loss(model: PeftModel, examples: list[Example]) -> tuple[float, Gradients]:
+    """The loss as transformers computes it from padded rows and labels."""
+    batch = batching.padded(examples, pad_id=0)
+    labels = torch.full_like(batch["input_ids"], -100)
+    for i, example in enumerate(examples):
+        learned = torch.from_numpy(example.trained.nonzero()[0])
+        labels[i, learned] = batch["input_ids"][i, learned]
+    mask = batch["attention_mask"]
+    loss = model(input_ids=batch["input_ids"], attention_mask=mask, labels=labels).loss
+    loss.backward()
+    return loss.item(), gradients(model)
+
+
+def gradients(model: PeftModel) -> Gradients:
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def largest_difference(got: Gradients, wanted: Gradients) -> float:
+    assert got.keys() == wanted.keys()
+    return max(
+        float((got[n] - wanted[n]).norm() / wanted[n].norm().clamp_min(1e-8)) for n in wanted
+    )
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_packed_loss_and_gradients_equal_padded_ones(family: str) -> None:
+    examples = tiny.examples(6)
+    loss, slopes = fast_loss(prepared(family, fast=True), examples)
+    wanted, wanted_slopes = plain_loss(prepared(family, fast=False), examples)
+    assert loss == pytest.approx(wanted, rel=1e-5)
+    assert largest_difference(slopes, wanted_slopes) < 1e-5
+
+
+def test_a_row_longer_than_the_products_are_used_for_gives_the_same_loss() -> None:
+    examples = tiny.examples(2, longest=60)
+    long = tiny.long_example(1500)
+    changes = {"max_position_embeddings": 2048, "sliding_window": 700}
+    loss, slopes = fast_loss(prepared("mistral", fast=True, **changes), [*examples, long])
+    wanted, wanted_slopes = plain_loss(
+        prepared("mistral", fast=False, **changes), [*examples, long]
+    )
+    assert loss == pytest.approx(wanted, rel=1e-5)
+    assert largest_difference(slopes, wanted_slopes) < 1e-5
+
+
+def test_a_row_does_not_see_its_neighbours_in_the_pack() -> None:
+    model = prepared("llama", fast=True).eval()
+    first, second, other = tiny.examples(3, longest=20)
+    with torch.no_grad():
+        alone = model(**batching.packed([second])).loss
+        with_first = model(**batching.packed([first, second])).loss
+        of_first = model(**batching.packed([first])).loss
+        with_other = model(**batching.packed([other, second])).loss
+        of_other = model(**batching.packed([other])).loss
+    assert float(with_first - of_first) == pytest.approx(float(alone), rel=1e-5)
+    assert float(with_other - of_other) == pytest.approx(float(alone), rel=1e-5)
+
+
+def test_prompt_tokens_carry_no_loss() -> None:
+    example = tiny.examples(1, longest=30)[0]
+    batch = batching.packed([example])
+    assert batch["targets"].tolist() == example.input_ids[example.trained].tolist()
+    changed = batch | {"targets": batch["targets"].clone()}
+    model = prepared("llama", fast=True).eval()
+    logits = tiny.model("llama")(input_ids=batch["input_ids"]).logits[0].log_softmax(-1)
+    with torch.no_grad():
+        base = model.get_base_model()
+        with model.disable_adapter():
+            loss = base(**changed).loss
+    learned = example.trained.nonzero()[0]
+    wanted = -sum(float(logits[i - 1, int(example.input_ids[i])].detach()) for i in learned)
+    assert float(loss) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_model_that_carries_state_across_rows_is_padded_instead() -> None:
+    model = tiny.model("mamba")
+    plan = probe.plan(model, "auto", packing=True)
+    assert not plan.packed
+    assert plan.attention is None
+
+
+def test_a_model_whose_attention_drops_the_segments_is_padded_instead() -> None:
+    model = tiny.model("llama")
+    for layer in model.model.layers:
+        own = layer.self_attn.forward
+
+        def leaky(*args: Any, own: Any = own, segments: Any = None, **kwargs: Any) -> Any:
+            return own(*args, segments=(kwargs["hidden_states"].shape[1],), **kwargs)
+
+        layer.self_attn.forward = leaky
+    assert not probe.plan(model, "easytune_packed", packing=True).packed
+
+
+@pytest.mark.parametrize("wish", ["sdpa", "eager"])
+def test_the_attention_that_was_asked_for_packs_as_exactly(wish: str) -> None:
+    examples = tiny.examples(4)
+    base = tiny.model("mistral", attn_implementation=wish)
+    plan = probe.plan(base, wish, packing=True)
+    probe.apply(base, plan)
+    assert plan.packed
+    assert plan.attention == wish
+    batch = batching.packed(examples)
+    loss = base(**batch).loss / len(batch["targets"])
+    plain = tiny.model("mistral")
+    probe.apply(plain, probe.Plan(False, None, "sdpa", plan.finish))
+    padded = batching.padded(examples, pad_id=0)
+    assert float(loss) == pytest.approx(
+        float(plain(**padded).loss) / len(padded["targets"]), rel=1e-5
+    )
+
+
+def test_a_head_that_is_trained_gets_the_same_gradient_in_chunks() -> None:
+    examples = tiny.examples(5)
+    fast, plain = tiny.model("llama"), tiny.model("llama")
+    probe.apply(fast, probe.plan(fast, "auto", packing=True))
+    _, slopes = fast_loss(fast, examples)  # type: ignore[arg-type]
+    _, wanted = plain_loss(plain, examples)  # type: ignore[arg-type]
+    assert "lm_head.weight" in slopes
+    assert largest_difference(slopes, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("window", [None, 5, 100])
+def test_both_ways_of_attention_agree(window: int | None) -> None:
+    generator = torch.Generator().manual_seed(1)
+    query, key, value = (torch.randn(1, 3, 37, 8, generator=generator) for _ in range(3))
+    given = (query, key, value, 0.3, window, None, 0.0)
+    torch.testing.assert_close(attention._by_products(*given), attention._fused(*given))
