@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from easytune import records
 from easytune.errors import CheckpointInvalid
 
 MANIFEST = "manifest.json"
@@ -28,7 +29,7 @@ def seal(folder: Path, step: int) -> None:
     names = _names(folder)
     _require(folder, names)
     files = {name: _sealed(folder / name) for name in names}
-    _write(folder / MANIFEST, json.dumps({"step": step, "files": files}, indent=1))
+    records.write(folder / MANIFEST, {"step": step, "files": files})
 
 
 def verify(folder: Path) -> None:
@@ -126,19 +127,3 @@ def _digest(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that is either whole or absent, also after a power cut."""
-    draft = path.with_suffix(".tmp")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    if os.name == "posix":
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -10,9 +10,9 @@ from typing import Any
 
 import psutil
 
+from easytune import records
 from easytune.config import TrainConfig
 from easytune.job import JobFolder
-from easytune.services import records
 from easytune.services.dispatch import Dispatcher
 from easytune.services.runs import Runs
 from easytune.services.story import Story

@@ -7,8 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+from easytune import records
 from easytune.job import JobFolder
-from easytune.services import processes, records, runner
+from easytune.services import processes, runner
 from tests.services.lab import STAND_IN, Lab, eventually, is_gone
 
 

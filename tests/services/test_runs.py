@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from easytune import checkpoints, remedies
+from easytune import checkpoints, records, remedies
 from easytune.errors import (
     CheckpointInvalid,
     DiskFull,
@@ -17,7 +17,7 @@ from easytune.errors import (
     RunActive,
     RunMissing,
 )
-from easytune.services import records, submission
+from easytune.services import submission
 from easytune.services.log import tail, without_secrets
 from tests.services.lab import Lab, write_events
 

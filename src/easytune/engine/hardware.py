@@ -60,6 +60,17 @@ def has_bf16(chosen: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+def limit_threads(chosen: torch.device, parameters: int) -> None:
+    """Compute a small model on few threads.
+
+    Its operations are so short that threads mostly wait for each other; beside one other busy
+    process a run of the demo model took 370 s on two threads and 22 s on one.
+    """
+    if chosen.type == "cpu" and parameters < _SMALL_MODEL:
+        cores = psutil.cpu_count(logical=False) or 1
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores // 2, 4)))
+
+
 def free_memory_gb(chosen: torch.device) -> float:
     """Return the memory a run could still take."""
     if chosen.type == "cuda":

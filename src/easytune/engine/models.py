@@ -37,7 +37,9 @@ class Loaded:
 def load(config: TrainConfig, folder: Path) -> Loaded:
     """Return the model of a run with its adapter, on its device, proved to run as planned."""
     device = hardware.device(config.memory.device)
-    dtype = hardware.precision(config.memory, device, parameters(folder))
+    size = parameters(folder)
+    hardware.limit_threads(device, size)
+    dtype = hardware.precision(config.memory, device, size)
     base = _load_base(config, folder, device, dtype)
     attention.register()
     wish = _attention(config, device)

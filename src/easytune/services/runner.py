@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from easytune.services import locks, processes, records
+from easytune import records
+from easytune.services import locks, processes
 
 # The names in `easytune.job.JobFolder`, which would load pydantic; a test holds them equal.
 LOCK, REVOKED, STOP, LOG = "lock", "revoked", "stop", "log.txt"
@@ -76,7 +77,9 @@ class Runner:
         paths = [
             os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p
         ]
-        environment = os.environ | {processes.MARK: str(self._folder)}
+        # Threads that spin while they wait stand still together once the machine is shared.
+        environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
+        environment[processes.MARK] = str(self._folder)
         if paths:
             # The worker runs in the job's folder, where a relative path leads nowhere.
             environment["PYTHONPATH"] = os.pathsep.join(paths)

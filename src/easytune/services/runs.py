@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from easytune import checkpoints, events, job, paths
+from easytune import checkpoints, events, job, paths, records
 from easytune.config import TrainConfig
 from easytune.errors import (
     CheckpointInvalid,
@@ -21,7 +21,7 @@ from easytune.events import Failed, Finished, Stopped
 from easytune.job import Job, JobFolder
 from easytune.remedies import free_folder
 from easytune.services import evidence as proof
-from easytune.services import folders, log, records, submission
+from easytune.services import folders, log, submission
 from easytune.services.evidence import ACTIVE, ENDED, State
 from easytune.services.report import compose
 from easytune.services.story import Fold, Story, step_of
