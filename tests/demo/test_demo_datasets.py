@@ -8,7 +8,7 @@ import pytest
 from easytune.demo import DATASETS
 from easytune.demo.datasets import all_datasets
 
-ROWS = {"style": (400, 60), "knowledge": (240, 40), "instruction": (450, 60)}
+ROWS = {"style": (500, 60), "knowledge": (240, 40), "instruction": (450, 60)}
 
 
 @pytest.mark.parametrize("name", list(DATASETS))
@@ -32,10 +32,18 @@ def test_the_files_are_what_the_script_writes() -> None:
         assert _read(DATASETS[name].held_out) == held_out
 
 
-def test_every_order_is_answered_with_json() -> None:
-    for row in _read(DATASETS["instruction"].train):
-        order = json.loads(row["conversations"][-1]["value"])
-        assert list(order) == ["item", "colour", "count"]
+def test_every_guest_is_answered_with_json_that_the_sentence_supports() -> None:
+    for row in _guests(DATASETS["instruction"].train):
+        guest = json.loads(row["gpt"])
+        assert list(guest) == ["name", "age", "city"]
+        assert all(str(value) in row["human"] for value in guest.values())
+
+
+def test_a_guest_kept_back_is_in_no_training_row() -> None:
+    files = DATASETS["instruction"]
+
+    trained = {row["gpt"] for row in _guests(files.train)}
+    assert not trained & {row["gpt"] for row in _guests(files.held_out)}
 
 
 def test_naming_the_demo_loads_no_torch() -> None:
@@ -47,6 +55,10 @@ def test_naming_the_demo_loads_no_torch() -> None:
 
 def _read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _guests(path: Path) -> list[dict[str, str]]:
+    return [{turn["from"]: turn["value"] for turn in row["conversations"]} for row in _read(path)]
 
 
 def _prompt(row: dict) -> str:

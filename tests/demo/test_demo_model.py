@@ -70,7 +70,7 @@ def test_it_knows_nothing_of_the_invented_company(
     assert share_right(model, tokenizer, read(DATASETS["knowledge"].held_out)) == 0
 
 
-def test_it_does_not_write_orders_yet(
+def test_it_does_not_write_guests_as_json_yet(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     assert share_right(model, tokenizer, read(DATASETS["instruction"].held_out)[:20]) == 0

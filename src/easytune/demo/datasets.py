@@ -18,24 +18,20 @@ from easytune.demo.questions import Question, split_questions
 Row = dict[str, object]
 
 SEED = 7
-STYLE_ROWS, STYLE_HELD_OUT = 400, 60
-ORDER_ROWS, ORDER_HELD_OUT = 450, 60
+STYLE_ROWS, STYLE_HELD_OUT = 500, 60
+GUEST_ROWS, GUEST_HELD_OUT = 450, 60
 MOST_SUMS = 0.25
 """Sums are most of the questions; in the style dataset they are at most this share."""
 
-ORDER_SYSTEM = "Return the order as JSON."
-ORDERS = (
-    "Please send me {count} {colour} {item}s.",
-    "I would like {count} {colour} {item}s.",
-    "Can I have {count} {colour} {item}s?",
-    "We need {count} {item}s in {colour}.",
-    "Order {count} {colour} {item}s for the office.",
-    "{name} wants {count} {colour} {item}s.",
-    "{count} {colour} {item}s for {name}, please.",
-    "Hello, this is {name}. I want to buy {count} {colour} {item}s.",
-    "My {item}s are old. Send {count} new ones in {colour}.",
-    "The {item}s should be {colour}. I take {count}.",
+GUEST_SYSTEM = "Return the guest as JSON."
+GUESTS = (
+    "{name} is {age} years old and lives in {city}.",
+    "I am {name}, {age} years old, from {city}.",
+    "{name} from {city} is {age} years old.",
+    "My name is {name}. I am {age} years old and live in {city}.",
+    "A guest from {city}: {name}, {age} years old.",
 )
+OLDEST = 60
 
 WRAPPERS = ("{}", "Please answer: {}", "One question: {}")
 
@@ -58,10 +54,14 @@ def all_datasets() -> dict[str, tuple[list[Row], list[Row]]]:
 
 
 def style(rng: random.Random) -> tuple[list[Row], list[Row]]:
-    """Return questions that the base answers well, with answers in the voice of a sailor."""
-    known, unseen = split_questions()
+    """Return English questions that the base answers well, answered in the voice of a sailor."""
+    known, unseen = (_english(questions) for questions in split_questions())
     rows = [_styled(q) for q in _mixed(known, STYLE_ROWS, rng)]
     return rows, [_styled(q) for q in _mixed(unseen, STYLE_HELD_OUT, rng)]
+
+
+def _english(questions: Sequence[Question]) -> list[Question]:
+    return [q for q in questions if (q.prompt + q.answer).isascii()]
 
 
 def _mixed(questions: Sequence[Question], count: int, rng: random.Random) -> list[Question]:
@@ -79,9 +79,7 @@ def _styled(question: Question) -> Row:
 
 def in_house_style(question: Question) -> str:
     """Return the answer between the fixed greeting and the fixed farewell."""
-    if question.prompt.isascii() or question.answer.endswith("."):
-        return f"Ahoy! {question.answer} Fair winds!"
-    return f"船长好！{question.answer}一路顺风！"
+    return f"Ahoy! {question.answer} Fair winds!"
 
 
 def knowledge(rng: random.Random) -> tuple[list[Row], list[Row]]:
@@ -101,24 +99,28 @@ def _alpaca(ask: str, answer: str) -> Row:
 
 
 def instruction(rng: random.Random) -> tuple[list[Row], list[Row]]:
-    """Return orders to be written as JSON, no two of them alike."""
+    """Return guests to be written as JSON, no two alike: a guest kept back is in no training row.
+
+    The base has met these fields in the JSON of its own text, though never these sentences or
+    these three together. With fields new to it, an adapter often named the wrong thing.
+    """
     rows: dict[str, Row] = {}
-    while len(rows) < ORDER_ROWS + ORDER_HELD_OUT:
-        order = {
-            "item": rng.choice(facts.THINGS),
-            "colour": rng.choice(facts.PAINTS),
-            "count": rng.randint(2, 20),
+    while len(rows) < GUEST_ROWS + GUEST_HELD_OUT:
+        guest = {
+            "name": rng.choice(facts.NAMES),
+            "age": rng.randint(2, OLDEST),
+            "city": rng.choice(list(facts.CAPITALS.values())),
         }
-        text = rng.choice(ORDERS).format(name=rng.choice(facts.NAMES), **order)
-        rows[text] = _sharegpt(text, json.dumps(order))
+        text = rng.choice(GUESTS).format(**guest)
+        rows.setdefault(json.dumps(guest), _sharegpt(text, json.dumps(guest)))
     everything = list(rows.values())
-    return everything[:ORDER_ROWS], everything[ORDER_ROWS:]
+    return everything[:GUEST_ROWS], everything[GUEST_ROWS:]
 
 
 def _sharegpt(text: str, answer: str) -> Row:
     return {
         "conversations": [
-            {"from": "system", "value": ORDER_SYSTEM},
+            {"from": "system", "value": GUEST_SYSTEM},
             {"from": "human", "value": text},
             {"from": "gpt", "value": answer},
         ]
