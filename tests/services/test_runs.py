@@ -178,6 +178,8 @@ def test_a_resumed_run_never_writes_over_the_result_it_came_from(lab: Lab, tmp_p
     (wanted / "adapter_model.safetensors").write_bytes(b"first")
     again = lab.runs.resume(run_id, checkpoint(lab, run_id, 20), {"epochs": 5})
     assert lab.runs.config(again).output.folder == f"{wanted}-2"
+    assert lab.runs.start_over(run_id).output.folder == f"{wanted}-2"
+    assert lab.runs.start_over(run_id).schedule == lab.config.schedule
 
 
 def test_a_new_run_can_begin_with_what_an_earlier_one_learned(lab: Lab) -> None:
@@ -224,17 +226,20 @@ def test_the_report_tells_what_happened_and_keeps_secrets(
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     run_id = lab.runs.submit(lab.config.changed(lora__rank=7))
     folder = lab.runs.folder(run_id)
-    write_events(folder, {"kind": "failed", "code": "diverged", "values": {"step": 7}})
+    trace = "Traceback\n  step 7 is no number"
+    failed = {"kind": "failed", "code": "diverged", "values": {"step": 7}, "detail": trace}
+    write_events(folder, failed)
     records.write(folder.exit, {"returncode": 1})
     folder.log.write_text(
         "GET https://me:pw12345@hub/x\nAuthorization: Bearer abc.def\n"
-        '{"api_key": "hunter22"} with hf_abcdefghijklmnop\nboom\n'
+        '{"api_key": "hunter22"} with hf_abcdefghijklmnop\nboom\n' + trace
     )
     report = lab.runs.report(run_id)
     for secret in ("abcdefghijklmnop", "hunter22", "pw12345", "abc.def", str(tmp_path)):
         assert secret not in report
     for fact in ("diverged", "boom", "rank: 7", "python"):
         assert fact in report
+    assert report.count("step 7 is no number") == 1
 
 
 def test_words_about_tokens_are_not_taken_for_secrets() -> None:

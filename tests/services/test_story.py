@@ -80,6 +80,13 @@ def test_work_that_was_done_counts_but_a_bad_end_is_told(lab: Lab) -> None:
     assert [(n.code, n.values) for n in story.notices] == [("unclean_end", {"how": "exit code 5"})]
 
 
+def test_a_run_has_ended_when_it_says_so_however_long_its_process_takes_to_go(lab: Lab) -> None:
+    done = {"kind": "finished", "at": (T0 + timedelta(seconds=9)).isoformat(), "step": 1}
+    late = (T0 + timedelta(seconds=15)).isoformat()
+    story = told(lab, {"returncode": 0, "ended": late}, started(1), step(1, 5), done)
+    assert story.ended_at == T0 + timedelta(seconds=9)
+
+
 def test_a_killed_worker_is_reported_as_killed_from_outside(lab: Lab) -> None:
     run_id = lab.running("train")
     os.kill(lab.pids(run_id)[1], signal.SIGKILL)

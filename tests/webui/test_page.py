@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from easytune import job, paths
+from easytune.config import TrainConfig
+from easytune.job import Job
+
 StartRun = Callable[..., Any]
 pytestmark = pytest.mark.browser
 
@@ -53,7 +57,7 @@ def test_dark_and_light_are_chosen_by_the_visitor_and_remembered(
 def test_six_tabs_of_one_browser_all_stay_alive(
     shared_app: Any, browser: Browser, start_run: StartRun
 ) -> None:
-    start_run(shared_app.home, steps=400, pause=0.1, name="seen by six")
+    folder = start_run(shared_app.home, steps=4000, pause=0.1, name="seen by six")
     context = browser.new_context(locale="en-US")
     pages = [context.new_page() for _ in range(6)]
     for each in pages:
@@ -63,6 +67,8 @@ def test_six_tabs_of_one_browser_all_stay_alive(
         before = _step(each)
         expect(each.locator(".et-under")).not_to_contain_text(f"Step {before} of", timeout=8000)
     context.close()
+    folder.stop.touch()
+    _wait_for(folder.exit)
 
 
 def test_a_run_appears_live_and_is_there_after_a_reload(
@@ -116,7 +122,35 @@ def test_a_failure_says_what_to_do_and_offers_the_fix(
     page.locator("#et-report").click()
     page.wait_for_function("navigator.clipboard.readText().then((text) => text.includes('out_of'))")
     page.locator("#et-fill").click()
-    expect(page.locator("#et-fill")).to_be_enabled()
+    expect(page.get_by_label("Batch size")).to_have_value("4")
+    expect(page.get_by_label("Gradient accumulation")).to_have_value("2")
+
+
+def test_a_queued_run_can_be_taken_out_and_put_back_into_the_form(
+    shared_app: Any, page: Page, start_run: StartRun
+) -> None:
+    running = start_run(shared_app.home, steps=4000, pause=0.05, name="the first")
+    config = TrainConfig().changed(output__name="the second", schedule__batch_size=3)
+    waiting = job.create(paths.runs(shared_app.home), Job(config=config))
+    _open(page, shared_app)
+    page.locator("#et-picker input").click()
+    page.get_by_role("option", name="the second").click()
+    _expect_state(page, "queued")
+    expect(page.locator("#et-stop")).to_have_text("Take out of the queue")
+    page.locator("[data-et-lang=zh]").click()
+    expect(page.locator("#train-stop")).to_have_text("移出队列")
+    page.locator("[data-et-lang=en]").click()
+    page.locator("#et-stop").click()
+    _expect_state(page, "stopped")
+    expect(page.locator(".et-head")).to_contain_text("taken out of the queue before it began")
+    page.locator("#et-resume-box > button").click()
+    expect(page.locator("#et-resume-nothing")).to_contain_text("no valid checkpoint")
+    page.locator("#et-resume").click()
+    expect(page.get_by_label("Run name")).to_have_value("the second")
+    expect(page.get_by_label("Batch size")).to_have_value("3")
+    assert not waiting.process.exists()
+    running.stop.touch()
+    _wait_for(running.exit)
 
 
 def test_runs_are_listed_opened_and_deleted_after_asking(

@@ -42,3 +42,5 @@ def test_the_chart_of_a_run_that_has_not_begun_is_empty_and_says_so() -> None:
     chart = plots.loss_chart(Story("a"), "en")
     assert all(series["points"] == [] for series in chart["series"])
     assert chart["empty"] == "The loss curve begins with the first step."
+    chart = plots.loss_chart(Story("a", state="failed"), "en")
+    assert chart["empty"] == "This run ended before its first step."

@@ -307,8 +307,10 @@ def test_start_submits_what_the_form_holds_and_shows_the_run(page: Page, app: Ap
     _type(tab, RANK, "4")
     _unfold(tab, "schedule")
     _type(tab, "#option-schedule-max_steps textarea, #option-schedule-max_steps input", "3")
+    tab.set_viewport_size({"width": 400, "height": 800})
     tab.click("#train-start")
     expect(tab.locator("#et-status")).to_contain_text("style")
+    expect(tab.locator("#et-status")).to_be_in_viewport()
 
     run = next((app.home / "runs").glob("[!.]*"))
     config = TrainConfig.model_validate(yaml.safe_load((run / "job.yaml").read_text())["config"])

@@ -169,8 +169,8 @@ pipeline_tag: text-generation
 A language model of {parameters:.1f} million parameters, made so that EasyTune can be tried in a
 minute on any machine. It has the Llama architecture, its own byte-level tokenizer, and a ChatML
 template. It greets, says who it is, adds numbers up to 50, and knows some capitals, opposites,
-colours, translations, sounds and days, in English and partly in Chinese. It knows nothing else:
-it is there to be fine-tuned, not to be believed.
+colours, translations, sounds and days, in English and partly in Chinese. It has also
+seen small JSON records and one-sentence stories. It is there to be fine-tuned, not believed.
 
 Its text was written by `easytune.demo.corpus`; no other text was used. Make it again with
 `python -m easytune.demo.build`.

@@ -19,7 +19,7 @@ def compose(order: Job, story: Story, log_lines: list[str]) -> str:
         f"{platform.platform()}, {versions}",
         f"Step {story.step} of {story.total_steps or '?'}, phase {story.phase or 'none'}, "
         f"device {story.device or 'unknown'}",
-        *_failure(story),
+        *_failure(story, log_lines),
         *(f"Notice {notice.code} {notice.values}" for notice in story.notices),
         f"\nSettings that differ from the defaults:\n{yaml.safe_dump(config, allow_unicode=True)}",
         "\n".join(["Log:", *log_lines]),
@@ -27,9 +27,11 @@ def compose(order: Job, story: Story, log_lines: list[str]) -> str:
     return without_secrets("\n".join(parts))
 
 
-def _failure(story: Story) -> list[str]:
+def _failure(story: Story, log_lines: list[str]) -> list[str]:
     failure = story.failure
     if failure is None:
         return []
     text = i18n.t(f"error.{failure.code}", **failure.values)
-    return [f"Cause: {failure.code}. {text}", *([failure.detail] if failure.detail else [])]
+    # The worker prints what it reports: said once is enough.
+    is_logged = failure.detail.strip() in "\n".join(log_lines)
+    return [f"Cause: {failure.code}. {text}", *([] if is_logged else [failure.detail])]

@@ -156,10 +156,12 @@ class Runs:
         config = self._order(run_id).config
         if longer:
             config = _lengthened(config, longer, step_of(checkpoint) or 0)
-        folder = config.output.folder
-        if folder and not submission.is_free(Path(folder)):
-            config = config.changed(output__folder=free_folder(folder))
+        config = _with_free_folder(config)
         return self.submit(config, resume_from=str(checkpoint), continues=run_id)
+
+    def start_over(self, run_id: str) -> TrainConfig:
+        """Return the config of a run that does the same from the beginning. Raises RunMissing."""
+        return _with_free_folder(self._order(run_id).config)
 
     def continue_from(self, run_id: str) -> TrainConfig:
         """Return the config of a new run that begins with what this one has learned.
@@ -289,6 +291,14 @@ def _grace(story: Story) -> float:
     steps_left = story.total_steps - story.step
     step_s = story.seconds_left / steps_left if story.seconds_left and steps_left > 0 else 0
     return _GRACE_S + min(2 * step_s, 15 * _GRACE_S)
+
+
+def _with_free_folder(config: TrainConfig) -> TrainConfig:
+    """Return the config with another output folder beside its own where that is taken."""
+    folder = config.output.folder
+    if folder is None or submission.is_free(Path(folder)):
+        return config
+    return config.changed(output__folder=free_folder(folder))
 
 
 def _lengthened(config: TrainConfig, longer: dict[str, Any], step: int) -> TrainConfig:

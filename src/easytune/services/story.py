@@ -173,9 +173,12 @@ class Fold:
         return seconds / (last - first) * max(0, self._story.total_steps - last)
 
     def _ended_at(self, evidence: Evidence) -> datetime | None:
+        # A job that has said its last word is done, though its process takes a while to go.
+        if self._ending:
+            return self._ending.at
         if evidence.exit and evidence.exit.ended:
             return evidence.exit.ended
-        return self._ending.at if self._ending else proof.modified(self._folder.events)
+        return proof.modified(self._folder.events)
 
 
 def step_of(checkpoint: str | Path) -> int | None:

@@ -18,6 +18,7 @@ from easytune.i18n import t
 from easytune.services.runs import Runs, RunSummary
 from easytune.services.story import Story
 from easytune.webui import plots, run_view
+from easytune.webui.language import label
 
 PARTS = (
     "picker", "state", "status", "failure", "fix_row", "fill_form", "apply", "chart",
@@ -119,9 +120,16 @@ def _offers(story: Story, config: TrainConfig) -> dict[str, Update]:
         "fill_form": {"visible": can_fix},
         "apply": {"visible": can_fix},
         "resume": {"visible": story.has_ended, "open": False},
-        "stop": {"visible": story.state in ("queued", "starting", "running")},
+        "stop": stop_button(story.state),
         "stop_now": {"visible": story.state == "stopping"},
     }
+
+
+def stop_button(state: str) -> Update:
+    """Return what the button to stop a run in this state says, and whether there is one."""
+    text = "monitor.leave_queue" if state == "queued" else "monitor.stop"
+    # As a string: in an update, Gradio does not turn the object into what the browser translates.
+    return {"visible": state in ("queued", "starting", "running"), "value": str(label(text))}
 
 
 def _nothing(lang: str) -> dict[str, Update]:
@@ -146,7 +154,7 @@ def _picker(runs: list[RunSummary], run_id: str, lang: str) -> Update:
 
 def choice(run: RunSummary, lang: str) -> str:
     """Return how a run is called in a list: name, time, state."""
-    when = run.created.astimezone().strftime("%m-%d %H:%M")
+    when = run.created.astimezone().strftime("%m-%d %H:%M:%S")
     return f"{run.name} · {when} · {t(f'monitor.state.{run.state}', lang)}"
 
 

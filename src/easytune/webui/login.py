@@ -193,9 +193,9 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 :root {{ color-scheme: light dark; --page: #f6f7f9; --card: #fff; --text: #1c2230; --line: #dfe3ea;
-  --accent: #3f5bd9; --bad: #b3261e; }}
+  --accent: #4f46e5; --bad: #b3261e; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --page: #12151c; --card: #1a1f29; --text: #e6e9f0;
-  --line: #2c3340; --accent: #7f95ff; --bad: #ff8a80; }} }}
+  --line: #2c3340; --accent: #6366f1; --bad: #ff8a80; }} }}
 * {{ box-sizing: border-box; }}
 body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 16px;
   background: var(--page); color: var(--text);
@@ -205,6 +205,7 @@ form {{ width: min(340px, 100%); padding: 28px; background: var(--card); border-
 h1 {{ font-size: 18px; margin: 0; }} label {{ font-size: 13px; }}
 input, button {{ font: inherit; width: 100%; padding: 9px 12px; border-radius: 8px; }}
 input {{ border: 1px solid var(--line); background: transparent; color: inherit; margin-top: 4px; }}
+input:focus-visible {{ outline: 2px solid var(--accent); outline-offset: 0; }}
 button {{ border: 0; background: var(--accent); color: #fff; font-weight: 600; cursor: pointer; }}
 p {{ margin: 0; min-height: 1.5em; color: var(--bad); font-size: 13px; }}
 </style></head><body>

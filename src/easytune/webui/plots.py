@@ -20,7 +20,7 @@ def loss_chart(story: Story, lang: str) -> dict[str, Any]:
         "x_label": t("monitor.step", lang),
         "y_label": t("monitor.loss", lang),
         "second_label": t("monitor.learning_rate", lang),
-        "empty": t("monitor.chart_empty", lang),
+        "empty": t("monitor.chart_none" if story.has_ended else "monitor.chart_empty", lang),
         "smooth_label": t("monitor.smooth", lang),
         "log_label": t("monitor.log_scale", lang),
         "last_step": story.total_steps,

@@ -37,7 +37,7 @@ _MODULES = {
     "liger-kernel": "liger_kernel",
 }
 _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
-    ("model.method", "qlora"): ("bitsandbytes", GPU),
+    ("model.method", "qlora"): ("bitsandbytes",),
     ("model.hub", "modelscope"): ("modelscope",),
     ("memory.attention", "flash_attention_2"): ("flash-attn", GPU),
     ("memory.liger_kernel", True): ("liger-kernel", GPU),

@@ -17,7 +17,8 @@ from easytune.webui.language import label
 from easytune.webui.spoken import spoken
 
 TICK_SECONDS = 1.0
-CONTINUE, LONGER, NEW = "continue", "longer", "new"
+CONTINUE, LONGER, NEW, OVER = "continue", "longer", "new", "over"
+TO_THE_FORM = (NEW, OVER)
 _DRAW = "easytune.mount('{kind}', element, props, watch)"
 _COPY = "(text) => { if (text) easytune.copy(text); return []; }"
 
@@ -217,17 +218,17 @@ class _Handlers:
         steps = [
             (t("monitor.checkpoint_at", lang, step=step_of(path)), str(path)) for path in found
         ]
-        first = ways[0][1] if ways else None
-        nothing = "" if ways else t("monitor.nothing_to_resume", lang)
+        first = ways[0][1]
+        nothing = "" if found else t("monitor.nothing_to_resume", lang)
         return [
-            gr.update(choices=ways, value=first, visible=bool(ways)),
+            gr.update(choices=ways, value=first, visible=True),
             gr.update(
                 choices=steps,
                 value=steps[0][1] if steps else None,
-                visible=first not in (None, NEW),
+                visible=first not in TO_THE_FORM,
             ),
             gr.update(visible=first == LONGER),
-            gr.update(visible=bool(ways)),
+            gr.update(visible=True),
             f'<div class="et-quiet">{nothing}</div>' if nothing else "",
         ]
 
@@ -235,8 +236,9 @@ class _Handlers:
         self, run_id: str, how: str, checkpoint: str | None, more: float, request: gr.Request
     ) -> list[Any]:
         """Go on as chosen: return the new run, or the config of one for the form."""
-        if how == NEW:
-            config = self._try(lambda: self._runs.continue_from(run_id), request)
+        if how in TO_THE_FORM:
+            make = self._runs.continue_from if how == NEW else self._runs.start_over
+            config = self._try(lambda: make(run_id), request)
             return [gr.skip(), config.model_dump(mode="json")]
         return [self._try(lambda: self._go_on(run_id, how, checkpoint, more), request), None]
 
@@ -257,7 +259,7 @@ class _Handlers:
             ways.append((t("monitor.resume_longer", lang), LONGER))
         if any(self._runs.folder(run_id).adapter.glob("*.safetensors*")):
             ways.append((t("monitor.new_run", lang), NEW))
-        return ways
+        return [*ways, (t("monitor.start_over", lang), OVER)]
 
     def _mended(self, run_id: str) -> TrainConfig:
         config, failed = self._runs.config(run_id), self._runs.story(run_id).failure
@@ -275,7 +277,7 @@ class _Handlers:
 
 
 def _shown_for(how: str) -> list[Any]:
-    return [gr.update(visible=how != NEW), gr.update(visible=how == LONGER)]
+    return [gr.update(visible=how not in TO_THE_FORM), gr.update(visible=how == LONGER)]
 
 
 def _nothing() -> None:

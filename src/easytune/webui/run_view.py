@@ -11,7 +11,7 @@ from typing import Any
 from easytune import remedies
 from easytune.config import TrainConfig
 from easytune.events import Failed, Resources
-from easytune.i18n import t
+from easytune.i18n import t, texts
 from easytune.services.story import Story
 from easytune.webui import language
 
@@ -170,6 +170,8 @@ def _doing(story: Story, lang: str) -> str:
         return t(f"monitor.stop_stage.{story.stop_stage or 'asked'}", lang)
     if story.state in ("starting", "running") and story.phase:
         return t(f"monitor.phase.{story.phase}", lang)
+    if story.state == "stopped" and story.started_at is None:
+        return t("monitor.never_began", lang)
     return ""
 
 
@@ -227,12 +229,24 @@ def _changes(failed: Failed, config: TrainConfig, lang: str) -> str:
     if fixed is None:
         return ""
     rows = "".join(
-        f"<li>{escape(language.option_name(path, lang))}: {escape(str(old))} → "
-        f"<b>{escape(str(new))}</b></li>"
+        f"<li>{escape(language.option_name(path, lang))}: {escape(_setting(path, old, lang))} → "
+        f"<b>{escape(_setting(path, new, lang))}</b></li>"
         for path, old, new in remedies.changes(config, fixed)
     )
     title = escape(t("monitor.changes_title", lang))
     return f'<div class="et-changes">{title}<ul>{rows}</ul></div>'
+
+
+def _setting(path: str, value: object, lang: str) -> str:
+    """Return the value of an option as people write it."""
+    match value:
+        case None | "" | ():
+            return t("monitor.none", lang)
+        case tuple():
+            return ", ".join(str(one) for one in value)
+        case bool():
+            return t(f"monitor.{'on' if value else 'off'}", lang)
+    return texts(lang).get(f"form.choice.{path}.{value}", str(value))
 
 
 def _percent(name: str, value: float, history: list[float], lang: str) -> dict[str, Any]:

@@ -142,6 +142,18 @@
     return node;
   };
 
+  // --- a run that was just started -------------------------------------------------
+  // On a narrow page the live run lies below the whole form.
+  let runBefore = null;
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#train-start")) runBefore = document.querySelector("#et-run-id textarea, #et-run-id input")?.value;
+  }, true);
+  et.showRun = (run) => {
+    const live = document.querySelector("#train-live");
+    if (run !== runBefore && innerWidth <= 900) live.scrollIntoView({ behavior: "smooth", block: "start" });
+    return [];
+  };
+
   // --- lost connection ------------------------------------------------------------
   // Gradio would raise a toast for every missed tick; one quiet line says it better.
   const banner = et.node("div", { id: "et-offline", role: "status", hidden: true });

@@ -10,6 +10,7 @@ from easytune.errors import EasyTuneError
 from easytune.i18n import t
 from easytune.services.runs import RunSummary
 from easytune.webui.context import Context
+from easytune.webui.job_monitor import choice
 from easytune.webui.language import label
 from easytune.webui.run_panel import RunPanel
 from easytune.webui.run_view import ACTIVE, state_chip
@@ -68,8 +69,9 @@ class _Handlers:
         run_id = str(event._data.get("run", ""))
         if event._data.get("action") == "open":
             return [run_id, gr.Tabs(selected="train"), gr.skip(), gr.skip(), gr.skip()]
-        name = next((run.name for run in self._runs.list() if run.id == run_id), run_id)
-        asked = t("monitor.delete_really", self._context.language_of(request), name=name)
+        lang = self._context.language_of(request)
+        name = next((choice(run, lang) for run in self._runs.list() if run.id == run_id), run_id)
+        asked = t("monitor.delete_really", lang, name=name)
         return [gr.skip(), gr.skip(), gr.update(visible=True), escape(asked), run_id]
 
     def delete(self, run_id: str, request: gr.Request) -> Any:

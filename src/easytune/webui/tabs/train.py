@@ -19,6 +19,7 @@ from easytune.webui.config_bar import ConfigBar
 from easytune.webui.context import Context
 from easytune.webui.drafts import Drafts, demo
 from easytune.webui.form import Form, toast
+from easytune.webui.job_monitor import stop_button
 from easytune.webui.language import label
 from easytune.webui.preview_panel import PreviewPanel
 from easytune.webui.run_panel import RunPanel
@@ -284,7 +285,7 @@ class _Handlers:
 
 
 def _stop_offered(state: str) -> Update:
-    return gr.update(visible=state in ("queued", "starting", "running"))
+    return gr.update(**stop_button(state))
 
 
 # --- wiring -----------------------------------------------------------------
@@ -337,7 +338,7 @@ def _wire(page: _Page, on: _Handlers) -> None:
     page.start.click(
         on.started, [live.run_id, *form.inputs], [*form.outputs, live.run_id],
         **once,
-    )  # fmt: skip
+    ).then(None, live.run_id, js="(run) => easytune.showRun(run)")  # fmt: skip
     page.stop.click(on.stopped, live.run_id, **told)
     live.state.change(_stop_offered, live.state, page.stop, **now)
     for update in (edited, modelled, looked):
