@@ -263,3 +263,33 @@ def _wait(until: Callable[[], bool], seconds: float = 90) -> None:
     while not until():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_home_that_cannot_be_written_is_said_in_a_sentence(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    done = cli.run("train", "--home", str(tmp_path / "file"))
+
+    assert done.returncode == 1
+    assert str(tmp_path / "file") in done.stderr
+
+
+def test_wrong_words_are_answered_in_the_language_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words, said in (
+        (["--lang", "zh", "trian"], "您是指 train 吗"),
+        (["train", "--lora.rank", "--lang", "zh"], "需要一个值"),
+        (["ui", "--port", "99999", "--lang", "zh"], "不接受 99999"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_home_named_before_the_command_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--home", str(tmp_path), "--lang", "zh", "report"]) == 1
+    assert "还没有任务" in capsys.readouterr().err

@@ -71,10 +71,11 @@ class ColumnMissing(EasyTuneError):
 
 @dataclass(eq=False)
 class TooFewRows(EasyTuneError):
-    """Fewer usable rows than a training run needs."""
+    """Fewer usable rows than a training run needs; `reasons` adds what became of the others."""
 
     have: int
     need: int
+    reasons: str = ""
 
 
 @dataclass(eq=False)
@@ -90,6 +91,13 @@ class TemplateFailed(EasyTuneError):
     """The chat template raised while rendering a row."""
 
     row: int
+    reason: str
+
+
+@dataclass(eq=False)
+class TemplateInvalid(EasyTuneError):
+    """A chat template is no valid Jinja, whatever the rows."""
+
     reason: str
 
 
@@ -125,6 +133,14 @@ class ModelIncomplete(EasyTuneError):
 
     model: str
     missing: str
+
+
+@dataclass(eq=False)
+class ModelUnloadable(EasyTuneError):
+    """A model folder is whole, but transformers cannot make a model of it."""
+
+    model: str
+    reason: str
 
 
 @dataclass(eq=False)
@@ -216,6 +232,14 @@ class OutputNotEmpty(EasyTuneError):
 
 
 @dataclass(eq=False)
+class FolderUnwritable(EasyTuneError):
+    """Nothing can be written to a folder, or it cannot be made."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(eq=False)
 class DiskFull(EasyTuneError):
     """Less free space than the run needs."""
 
@@ -253,6 +277,11 @@ class RunMissing(EasyTuneError):
     """There is no run of that name."""
 
     run: str
+
+
+@dataclass(eq=False)
+class NoRunsYet(EasyTuneError):
+    """A command is about the newest run, and there is none."""
 
 
 @dataclass(eq=False)

@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from easytune.config import TrainConfig
+from easytune.errors import FolderUnwritable
 
 # The one written in C reads a job in a tenth of the time; some builds of PyYAML lack it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -115,7 +116,17 @@ class JobFolder:
 
 
 def create(runs: Path, job: Job) -> JobFolder:
-    """Write a new job folder whole, and return it. Its name sorts by time of creation."""
+    """Write a new job folder whole, and return it. Its name sorts by time of creation.
+
+    Raises FolderUnwritable when it cannot be written.
+    """
+    try:
+        return _write(runs, job)
+    except OSError as error:
+        raise FolderUnwritable(str(runs), error.strerror or str(error)) from error
+
+
+def _write(runs: Path, job: Job) -> JobFolder:
     runs.mkdir(parents=True, exist_ok=True)
     stem = f"{job.created:%Y%m%d-%H%M%S-%f}"[:-3] + f"-{slug(run_name(job.config))}"
     draft = runs / f".{stem}.{os.getpid()}"
@@ -128,8 +139,9 @@ def create(runs: Path, job: Job) -> JobFolder:
 
 
 def run_name(config: TrainConfig) -> str:
-    """Return what a run is called: as chosen, else after its first dataset."""
-    return config.output.name or Path(config.data.datasets[0]).stem
+    """Return what a run is called: as chosen, else after its first dataset or its list's entry."""
+    dataset = config.data.datasets[0]
+    return config.output.name or dataset.partition("#")[2] or Path(dataset).stem
 
 
 def slug(text: str) -> str:

@@ -120,4 +120,5 @@ REMEDIES: dict[str, Callable[[TrainConfig, dict[str, Any]], TrainConfig]] = {
     "dependency_missing": _default_option,
     "option_unsupported": _default_option,
     "template_failed": _own_template,
+    "template_invalid": _own_template,
 }

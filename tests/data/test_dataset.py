@@ -305,7 +305,7 @@ def test_without_any_usable_row_the_reasons_are_given(tmp_path: Path) -> None:
     with pytest.raises(NothingToTrain) as nothing:
         load(write(tmp_path / "rows.jsonl", rows))
     sentence = t("error.nothing_to_train", "en", **nothing.value.values)
-    assert "3 × null field, 1 × field is not text" in sentence
+    assert "3 × null field (rows 1, 2, 3), 1 × field is not text (row 4)" in sentence
 
 
 def test_weights_say_how_often_a_dataset_is_used(tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ from easytune.data import tokenizer
 from easytune.data.encoding import Encoder
 from easytune.data.preview import Preview, histogram, preview
 from easytune.data.rows import Message, Row
-from easytune.errors import FileMissing, ModelIncomplete, NothingToTrain, TemplateFailed
+from easytune.errors import (
+    FileMissing,
+    ModelIncomplete,
+    NothingToTrain,
+    TemplateFailed,
+    TemplateInvalid,
+)
 from tests.data.models import model_folder
 
 
@@ -130,7 +136,7 @@ def test_a_model_folder_that_is_not_whole_is_named(folder: Path, tmp_path: Path)
         tokenizer.load(folder, str(tmp_path / "none.jinja"))
     broken = tmp_path / "broken.jinja"
     broken.write_text("{% for %}", encoding="utf-8")
-    with pytest.raises(TemplateFailed):
+    with pytest.raises(TemplateInvalid):
         tokenizer.load(folder, str(broken))
 
 

@@ -10,6 +10,7 @@ from easytune.config import TrainConfig, options
 from easytune.engine import arguments, hardware
 from easytune.engine.rhythm import rhythm
 from easytune.errors import ConfigInvalid, DependencyMissing, OptionUnsupported
+from easytune.i18n import t
 from easytune.options import Option
 
 ROOT = Path(easytune.__file__).parent
@@ -90,3 +91,31 @@ def test_a_run_of_any_length_draws_a_curve_and_saves(total: int) -> None:
     assert when.logs(total)
     assert when.evaluates(total)
     assert when.saves(total)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_refused_arguments_are_explained_in_sentences(lang: str) -> None:
+    config = TrainConfig().changed(
+        output__training_args={
+            "learning_rat": 1, "seed": 1, "do_eval": True, "dataloader_num_workers": "many",
+        }
+    )  # fmt: skip
+    with pytest.raises(ConfigInvalid) as raised:
+        arguments.check(config, hardware.device("cpu"))
+    said = t("error.config_invalid", lang, **raised.value.values)
+    assert len(said.splitlines()) == 5
+    assert not set("@→✗?") & set(said)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "settings"), [("adamw_torch", "momentum=0.9"), ("sgd", "momentum")]
+)
+def test_optimizer_settings_that_nobody_reads_are_refused(optimizer: str, settings: str) -> None:
+    config = TrainConfig().changed(optim__optimizer=optimizer, optim__optimizer_args=settings)
+    with pytest.raises(OptionUnsupported):
+        arguments.check(config, hardware.device("cpu"))
+
+
+def test_a_run_of_few_steps_learns_from_the_first() -> None:
+    assert [arguments.warmup_steps(0.03, total) for total in (1, 3, 100)] == [0, 0, 3]
+    assert arguments.warmup_steps(5.0, 100) == 5

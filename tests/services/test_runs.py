@@ -88,6 +88,17 @@ def test_a_missing_data_file_is_named_before_anything_is_queued(lab: Lab) -> Non
     assert lab.runs.list() == []
 
 
+def test_a_dataset_of_a_llama_factory_list_is_accepted(lab: Lab, tmp_path: Path) -> None:
+    rows = [{"instruction": f"Question {i}", "output": f"Answer {i}"} for i in range(8)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    listed = tmp_path / "dataset_info.json"
+    listed.write_text(json.dumps({"mine": {"file_name": "rows.json"}}))
+    run_id = lab.runs.submit(lab.config.changed(data__datasets=(f"{listed}#mine",)))
+    assert lab.runs.config(run_id).data.datasets == (f"{listed}#mine",)
+    with pytest.raises(FileMissing):
+        lab.runs.submit(lab.config.changed(data__datasets=(f"{listed}#other",)))
+
+
 def test_a_model_folder_cut_short_is_refused_at_once(lab: Lab) -> None:
     weights = Path(lab.config.model.base_model) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])

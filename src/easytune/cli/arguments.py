@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -122,10 +124,14 @@ def _unknown(word: str, lang: str) -> str:
 
 def _parser(lang: str) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="easytune", description=t("cli.about", lang), epilog=t("cli.example", lang),
+        lang, prog="easytune", description=t("cli.about", lang), epilog=t("cli.example", lang),
         formatter_class=_Formatter, allow_abbrev=False,
     )  # fmt: skip
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title=t("cli.title", lang))
+    _add_common(parser, lang, home=paths.home(), chosen=None)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title=t("cli.title", lang),
+        parser_class=partial(_Parser, lang),  # type: ignore[arg-type]
+    )  # fmt: skip
     for name in COMMANDS:
         _fill(name, _command(commands, name, lang), lang)
     return parser
@@ -137,9 +143,14 @@ def _command(commands: Any, name: str, lang: str) -> argparse.ArgumentParser:
         name, help=about, description=about, formatter_class=_Formatter, allow_abbrev=False,
         usage=USAGES.get(name),
     )  # fmt: skip
-    parser.add_argument("--home", type=_folder, default=paths.home(), help=t("cli.home", lang))
-    parser.add_argument("--lang", choices=languages(), help=t("cli.lang", lang))
+    # May stand before the command too, where a default here would overwrite it.
+    _add_common(parser, lang, home=argparse.SUPPRESS, chosen=argparse.SUPPRESS)
     return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, lang: str, home: Any, chosen: Any) -> None:
+    parser.add_argument("--home", type=_folder, default=home, help=t("cli.home", lang))
+    parser.add_argument("--lang", choices=languages(), default=chosen, help=t("cli.lang", lang))
 
 
 def _fill(name: str, parser: argparse.ArgumentParser, lang: str) -> None:
@@ -165,7 +176,7 @@ def _folder(text: str) -> Path:
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError("0-65535")
+        raise ValueError(text)
     return port
 
 
@@ -257,5 +268,29 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, without the page-long usage of the train command."""
 
+    def __init__(self, lang: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._lang = lang
+
     def error(self, message: str) -> Any:
-        self.exit(2, f"{self.prog}: {message}. {self.prog} --help\n")
+        see = t("cli.misused.see", self._lang, program=self.prog)
+        self.exit(2, f"{_in_words(message, self._lang)} {see}\n")
+
+
+def _in_words(message: str, lang: str) -> str:
+    """Return what argparse complains about in a language; its own words for what is rare."""
+    if found := re.fullmatch(r"argument COMMAND: invalid choice: '(.*)' \(choose .*\)", message):
+        meant = validation.closest(found[1], list(COMMANDS))
+        if meant is None:
+            return t("cli.misused.command", lang, word=found[1], known=", ".join(COMMANDS))
+        return t("cli.unknown_word_meant", lang, word=found[1], meant=meant)
+    if found := re.fullmatch(
+        r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)", message
+    ):
+        known = found[3].replace("'", "")
+        return t("cli.misused.choice", lang, option=found[1], given=found[2], known=known)
+    if found := re.fullmatch(r"argument (\S+): expected .* arguments?", message):
+        return t("cli.misused.missing", lang, option=found[1])
+    if found := re.fullmatch(r"argument (\S+): invalid \w+ value: '(.*)'", message):
+        return t("cli.misused.value", lang, option=found[1], given=found[2])
+    return f"{message}."

@@ -32,10 +32,13 @@ def follow(runs: Runs, run: str, home: Path, lang: str) -> int:
     console.print(t("cli.run_is", lang, run=run), highlight=False)
     dispatcher = Dispatcher(home)
     view = Bar(console, lang) if console.is_terminal else Lines(console, lang)
+    noted = 0
     with _interrupts(runs, run, console, lang) as interrupts, view:
         while (story := _look(runs, run, dispatcher)).state not in ENDED:
+            noted = _say_new_notices(story, noted, console, lang)
             view.show(story)
             time.sleep(PAUSE_SECONDS)
+        _say_new_notices(story, noted, console, lang)
         view.show(story)
     return _tell_end(runs, run, story, interrupted=bool(interrupts), lang=lang)
 
@@ -129,6 +132,14 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _say_new_notices(story: Story, noted: int, console: Console, lang: str) -> int:
+    """Print the notices after the first `noted`, and return how many there are now."""
+    for notice in story.notices[noted:]:
+        sentence = t(f"notice.{notice.code}", lang, **notice.values)
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    return len(story.notices)
 
 
 def _look(runs: Runs, run: str, dispatcher: Dispatcher) -> Story:

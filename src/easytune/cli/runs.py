@@ -5,7 +5,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from easytune.errors import RunMissing
+from easytune.errors import NoRunsYet, RunMissing
 from easytune.i18n import t
 from easytune.services.runs import Runs
 
@@ -26,12 +26,15 @@ def run(args: argparse.Namespace, lang: str) -> int:
 
 
 def named(runs: Runs, name: str | None) -> str:
-    """Return the run of that name, or the one going on, or the newest. Raises RunMissing."""
+    """Return the run of that name, or the one going on, or the newest.
+
+    Raises RunMissing or NoRunsYet.
+    """
     known = [run.id for run in runs.list()]
     if name is None:
         latest = runs.latest()
         if latest is None:
-            raise RunMissing(run="-")
+            raise NoRunsYet
         return latest
     if name not in known:
         raise RunMissing(run=name)

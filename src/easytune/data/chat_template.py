@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 from easytune.data.rows import Message
-from easytune.errors import TemplateFailed
+from easytune.errors import TemplateInvalid
 
 Turn = Message | dict[str, Any]
 Span = tuple[int, int]
@@ -36,7 +36,7 @@ class ChatTemplate:
     """A compiled chat template, with the special tokens it may write."""
 
     def __init__(self, source: str, special_tokens: dict[str, str]) -> None:
-        """Compile the template. Raises TemplateFailed (row 0) when it is no valid Jinja."""
+        """Compile the template. Raises TemplateInvalid when it is no valid Jinja."""
         self.source = source
         self.special_tokens = special_tokens
         self._generated = _Generated()
@@ -45,7 +45,7 @@ class ChatTemplate:
             self._compiled = environment.from_string(source)
             self._variables = meta.find_undeclared_variables(environment.parse(source))
         except (jinja2.TemplateError, RecursionError) as problem:
-            raise TemplateFailed(row=0, reason=str(problem)) from problem
+            raise TemplateInvalid(reason=str(problem).rstrip(".")) from problem
 
     @property
     def marks_answers(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from easytune.data.rows import Message, Role, RowInvalid
+from easytune.data.rows import Message, Role, RowInvalid, type_words
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -62,7 +62,7 @@ def text_of(row: Mapping[str, Any], name: str, *, optional: bool = False, path: 
             return ""
         raise RowInvalid("null" if name in row else "missing", field=path)
     if not isinstance(value, str):
-        raise RowInvalid("not_text", field=path, type=type(value).__name__)
+        raise RowInvalid("not_text", field=path, type=type_words(value))
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise RowInvalid("damaged", field=path)
     if not optional and not value.strip():
@@ -139,7 +139,7 @@ def _content(turn: dict[str, Any], name: str, path: str, optional: bool) -> str:
     if not isinstance(parts, list):
         return text_of(turn, name, optional=optional, path=path)
     if any(not isinstance(part, dict) or part.get("type") != "text" for part in parts):
-        raise RowInvalid("not_text", field=path, type="list")
+        raise RowInvalid("not_text", field=path, type=type_words(parts))
     texts = [text_of(part, "text", path=f"{path}[{place}]") for place, part in enumerate(parts)]
     return text_of({name: "\n".join(texts)}, name, optional=optional, path=path)
 

@@ -74,6 +74,7 @@ def load(options: DataSection, seed: int = 42) -> Dataset:
     everything = gathered + ([extra] if extra else [])
     notices = [notice for each in everything for notice in each.notices]
     fingerprint = _fingerprint(everything, options, seed)
+    problems.sort(key=lambda problem: (problem.source, problem.number))
     return Dataset(train, held_out, problems, notices, fingerprint, read, left_out)
 
 
@@ -177,7 +178,9 @@ def _hold_out(gathered: list[_Gathered], options: DataSection, seed: int) -> lis
     shared = [group for group in gathered if not group.own_held_out]
     pool = [row for group in shared for row in group.rows]
     if not own and rows < 2:
-        raise TooFewRows(have=rows, need=2)
+        lost = [problem for group in gathered for problem in group.problems]
+        reasons = f" (@data.left_out {reasons_text(lost)})" if lost else ""
+        raise TooFewRows(have=rows, need=2, reasons=reasons)
     _, kept = split.hold_out(pool, options.held_out_share, seed)
     aside = {id(row) for row in kept}
     for group in shared:

@@ -61,7 +61,7 @@ class EncodedSet:
             return
         failed = [problem for problem in self.dropped if problem.code == "template_failed"]
         if failed and len(failed) == len(self.dropped):
-            raise TemplateFailed(row=failed[0].number, reason=failed[0].values["reason"])
+            raise TemplateFailed(failed[0].number, failed[0].values["reason"].rstrip("."))
         everything = [*earlier, *self.dropped]
         raise NothingToTrain(rows=len(everything), reasons=reasons_text(everything))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from easytune.data.conversation import Content, Tags, build, listed, read_turns, text_of
-from easytune.data.rows import Message, Problem, Row, RowInvalid
+from easytune.data.rows import Message, Problem, Row, RowInvalid, type_words
 
 Fields = Mapping[str, Any]
 _PAIRS = (
@@ -55,7 +55,7 @@ def convert(value: Any, number: int, source: str, layout: Layout) -> tuple[Row, 
     assert layout.format is not None
     try:
         if not isinstance(value, dict):
-            raise RowInvalid("not_row", type=type(value).__name__)
+            raise RowInvalid("not_row", type=type_words(value))
         content = FORMATS[layout.format].convert(_renamed(value, layout.columns), layout.tags)
     except RowInvalid as invalid:
         return _in_own_words(invalid, layout.columns).at(number, source)

@@ -139,6 +139,7 @@ def _describe(prepared: _Prepared, options: DataSection, index: int) -> Preview:
     sets = (prepared.train, prepared.held_out)
     examples = [example for each in sets for example in each.examples]
     dropped = [*prepared.dataset.problems, *(problem for each in sets for problem in each.dropped)]
+    dropped.sort(key=lambda problem: (problem.source, problem.number))
     notices = [*prepared.dataset.notices]
     notices += [n for each in sets for n in each.notices if n not in notices]
     counts = Preview(

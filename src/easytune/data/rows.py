@@ -1,9 +1,15 @@
 """What a dataset is made of, and what can be wrong with a row of it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
+_NAMED_ROWS = 5
+_TYPES = {
+    bool: "bool", int: "number", float: "number", str: "text", list: "list", dict: "dict",
+    type(None): "nothing",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,26 @@ def count_reasons(problems: list[Problem]) -> dict[str, int]:
 
 
 def reasons_text(problems: list[Problem]) -> str:
-    """Return the counts for an error's `reasons`, in words that `i18n.t` translates."""
+    """Return counts and row numbers for an error's `reasons`, in words that `i18n.t` translates."""
     counts = count_reasons(problems)
-    return ", ".join(f"{count} × @data.reason.{code}" for code, count in counts.items())
+    return ", ".join(
+        f"{count} × @data.reason.{code} ({_places(problems, code)})"
+        for code, count in counts.items()
+    )
+
+
+def type_words(value: Any) -> str:
+    """Return what kind of value this is, in words that `i18n.t` translates."""
+    return f"@data.type.{_TYPES.get(type(value), 'other')}"
+
+
+def _places(problems: list[Problem], code: str) -> str:
+    """Return the numbers of the first rows with a problem; with the file where there are several.
+
+    A row that a weight repeats is named once.
+    """
+    several = len({problem.source for problem in problems}) > 1
+    found = sorted({(p.source, p.number) for p in problems if p.code == code})
+    named = [f"{Path(s).name}:{n}" if several else str(n) for s, n in found[:_NAMED_ROWS]]
+    word = "@data.rows" if found[1:] else "@data.row"
+    return f"{word} {', '.join(named)}" + (" …" if len(found) > _NAMED_ROWS else "")

@@ -74,7 +74,7 @@ def load(folder: Path, template_override: str | None = None) -> ModelTokenizer:
     """Return the tokenizer of a model folder; `template_override` is a Jinja file to use instead.
 
     Raises ModelIncomplete without a whole tokenizer.json or an end token, FileMissing for the
-    Jinja file, TemplateFailed for one that is not valid.
+    Jinja file, TemplateInvalid for one that is not valid.
     """
     config = _tokenizer_config(folder)
     backend = _backend(folder, config)

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.utils.other import ModulesToSaveWrapper
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import PreTrainedModel
 
 from easytune.config import LoraSection
+from easytune.engine.failures import first_line
 from easytune.errors import AdapterMismatch, FileMissing, OptionUnsupported, TargetModuleMissing
 
 _ATTENTION = re.compile(r"(^|\.)(self_attn|attn|attention|self_attention|mixer_attn)(\.|$)")
@@ -20,6 +22,7 @@ _EXPERT = re.compile(r"(^|\.)(experts|router|gate)(\.|$)")
 _EXPERT_PARTS = {"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
 _GROUPS = ("all-linear", "attention", "attention+mlp")
 _PISSA_START = "pissa_start"
+_WEIGHTS = "adapter_model.safetensors"
 
 
 def target_modules(model: PreTrainedModel, wished: tuple[str, ...]) -> list[str]:
@@ -61,7 +64,10 @@ def has_fused_experts(model: PreTrainedModel) -> bool:
 
 
 def attach(model: PreTrainedModel, options: LoraSection, base: str) -> PeftModel:
-    """Return `model` with a new adapter; `base` is what a reader of the adapter will load."""
+    """Return `model` with a new adapter; `base` is what a reader of the adapter will load.
+
+    Raises TargetModuleMissing, or OptionUnsupported for a choice that PEFT refuses.
+    """
     targets = target_modules(model, options.target_modules)
     _refuse_unknown(options.modules_to_save, _short(n for n, _ in model.named_modules()))
     config = LoraConfig(
@@ -75,7 +81,11 @@ def attach(model: PreTrainedModel, options: LoraSection, base: str) -> PeftModel
         use_dora=options.use_dora,
         init_lora_weights=_start(options),
     )
-    adapted = get_peft_model(model, config)
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as error:
+        # Layers that PEFT fuses, for one, can only get an adapter together.
+        raise OptionUnsupported("lora.target_modules", first_line(error)) from error
     adapted.peft_config["default"].base_model_name_or_path = base
     _trained_in_fp32(adapted)
     return adapted  # type: ignore[return-value]
@@ -86,17 +96,25 @@ def go_on_from(model: PreTrainedModel, adapter: Path, base: str) -> PeftModel:
 
     Raises AdapterMismatch when its shapes do not fit the model.
     """
-    if not (adapter / "adapter_config.json").is_file():
-        raise FileMissing(path=str(adapter / "adapter_config.json"))
+    weights = "adapter_model.bin" if (adapter / "adapter_model.bin").is_file() else _WEIGHTS
+    for name in ("adapter_config.json", weights):
+        if not (adapter / name).is_file():
+            raise FileMissing(path=str(adapter / name))
     try:
         adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
-    except (RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise AdapterMismatch(adapter=str(adapter), reason=reason) from error
+    except (RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise AdapterMismatch(adapter=str(adapter), reason=first_line(error)) from error
+    _refuse_partial(adapted, adapter)
     config: PeftConfig = adapted.peft_config["default"]
     config.base_model_name_or_path = base
     _trained_in_fp32(adapted)
     return adapted
+
+
+def trained_on(adapter: Path) -> str:
+    """Return the name of the base model that an adapter was trained on, "" when it has none."""
+    content = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    return str(content.get("base_model_name_or_path") or "")
 
 
 def remember_start(model: PeftModel, folder: Path) -> None:
@@ -120,6 +138,17 @@ def is_pissa(model: nn.Module) -> bool:
     """Tell whether the adapter started from the main directions of the weights."""
     configs = getattr(model, "peft_config", {})
     return any(str(c.init_lora_weights).startswith("pissa") for c in configs.values())
+
+
+def _refuse_partial(model: PeftModel, adapter: Path) -> None:
+    """Make sure that the whole adapter came from its file: PEFT leaves the rest untrained."""
+    if not (adapter / _WEIGHTS).is_file():
+        return
+    with safe_open(adapter / _WEIGHTS, framework="pt") as weights:
+        stored = set(weights.keys())
+    wanted = get_peft_model_state_dict(model, save_embedding_layers=False)
+    if missing := sorted(set(wanted) - stored):
+        raise AdapterMismatch(str(adapter), f"{missing[0]} @engine.reason.absent")
 
 
 def _resolve(wish: str, layers: list[str]) -> set[str]:
@@ -154,7 +183,7 @@ def _is_linear(module: nn.Module) -> bool:
 
 def _start(options: LoraSection) -> Literal[True, "gaussian", "pissa"]:
     if options.init == "pissa" and options.use_dora:
-        raise OptionUnsupported(option="lora.init", reason="PiSSA and DoRA exclude each other")
+        raise OptionUnsupported(option="lora.init", reason="@engine.reason.pissa_dora")
     return True if options.init == "default" else options.init
 
 

@@ -3,10 +3,12 @@
 import dataclasses
 import difflib
 import importlib.util
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from transformers import TrainingArguments
 
 from easytune.config import TrainConfig
@@ -27,6 +29,11 @@ _PACKAGES = (
     (("stable_adamw",), "optimi"),
     (("adamw_bnb", "adamw_8bit", "ademamix", "lion_", "paged_", "rmsprop_bnb"), "bitsandbytes"),
 )
+# The optimizers that transformers reads extra settings for; the others would ignore them.
+_READ_SETTINGS = (
+    "sgd", "adagrad", "rmsprop", "ademamix", "paged_ademamix", "adamw_anyprecision", "galore",
+    "apollo", "grokadamw", "stable_adamw", "adamw_torch_4bit", "adamw_torch_8bit", "schedule_free",
+)  # fmt: skip
 # Arguments that have an option of their own here, and which.
 _OWN = {
     "output_dir": "output.folder",
@@ -59,7 +66,7 @@ _OWN = {
     "load_best_model_at_end": "monitor.keep_best",
     "report_to": "monitor.report_to",
     "run_name": "output.name",
-    "resume_from_checkpoint": "resume",
+    "resume_from_checkpoint": "easytune resume",
 }
 # Arguments that our own data order, loss, evaluation or saving would ignore.
 _WITHOUT_EFFECT = {
@@ -92,7 +99,7 @@ def check(config: TrainConfig, device: torch.device) -> None:
         _need(config.monitor.report_to, "monitor.report_to")
     if config.memory.liger_kernel:
         if device.type == "cpu":
-            raise OptionUnsupported(option="memory.liger_kernel", reason="needs a GPU")
+            raise OptionUnsupported("memory.liger_kernel", "@engine.reason.no_gpu")
         _need("liger_kernel", "memory.liger_kernel", "liger-kernel")
 
 
@@ -108,8 +115,7 @@ def build(
         max_steps=rhythm.total,
         learning_rate=optim.learning_rate,
         lr_scheduler_type=schedule.scheduler,
-        # transformers reads a number below 1 as a share of all steps.
-        warmup_steps=schedule.warmup if schedule.warmup < 1 else int(schedule.warmup),
+        warmup_steps=warmup_steps(schedule.warmup, rhythm.total),
         optim=optim.optimizer,
         optim_args=optim.optimizer_args,
         optim_target_modules="all-linear" if _is_low_rank(optim.optimizer) else None,
@@ -144,27 +150,50 @@ def build(
     return arguments
 
 
+def warmup_steps(warmup: float, total: int) -> int:
+    """Return the steps of the gentle start: a share of all steps below 1, else steps.
+
+    Rounded down, unlike in transformers: the first step of a warmup has a learning rate of zero,
+    so that a run of one step would learn nothing.
+    """
+    return int(warmup * total if warmup < 1 else warmup)
+
+
 _LIGER = {"cross_entropy": False, "fused_linear_cross_entropy": False}
 
 
 def _check_extra(extra: dict[str, Any]) -> None:
-    known = [field.name for field in dataclasses.fields(TrainingArguments)]
-    problems = [problem for name in extra if (problem := _problem(name, known))]
+    hints = get_type_hints(TrainingArguments)
+    known = {field.name: hints[field.name] for field in dataclasses.fields(TrainingArguments)}
+    problems = [found for name, value in extra.items() if (found := _problem(name, value, known))]
     if problems:
         raise ConfigInvalid(
             problems="\n".join(f"output.training_args: {problem}" for problem in problems)
         )
 
 
-def _problem(name: str, known: list[str]) -> str | None:
+def _problem(name: str, value: Any, known: dict[str, Any]) -> str | None:
+    """Return why an argument is refused, in words that `i18n.t` translates; None when it is not."""
     if name in _OWN:
-        return f"{name} → {_OWN[name]}"
+        return f"{name} @engine.argument.ours {_OWN[name]}"
     if name in _WITHOUT_EFFECT:
-        return f"{name}: ✗"
+        return f"{name} @engine.argument.pointless"
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        return f"{name}: ?" + (f" → {near[0]}" if near else "")
-    return None
+        near = difflib.get_close_matches(name, list(known), n=1)
+        meant = f" (@engine.argument.meant {near[0]})" if near else ""
+        return f"{name} @engine.argument.unknown{meant}"
+    return None if _fits(value, known[name]) else f"{name} @engine.argument.value"
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    # transformers takes a JSON object, or the file that holds one, where it takes a dict.
+    if isinstance(value, str) and dict in get_args(hint):
+        return value.lstrip().startswith("{") or value.endswith(".json")
+    try:
+        TypeAdapter(hint).validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 def _check_optimizer(config: TrainConfig) -> None:
@@ -173,15 +202,26 @@ def _check_optimizer(config: TrainConfig) -> None:
         if name.startswith(prefixes):
             _need(package, "optim.optimizer")
             break
+    _check_settings(config)
     if _is_low_rank(name) and config.model.method != "full":
-        raise OptionUnsupported(option="optim.optimizer", reason=f"{name}: model.method = full")
+        raise OptionUnsupported(option="optim.optimizer", reason="@engine.reason.full_only")
     if (
         _is_low_rank(name)
         and name.endswith("layerwise")
         and config.schedule.gradient_accumulation > 1
     ):
-        reason = f"{name}: schedule.gradient_accumulation = 1"
-        raise OptionUnsupported(option="optim.optimizer", reason=reason)
+        raise OptionUnsupported(option="optim.optimizer", reason="@engine.reason.no_accumulation")
+
+
+def _check_settings(config: TrainConfig) -> None:
+    """Make sure that the optimizer's extra settings can be read, and are."""
+    settings = config.optim.optimizer_args
+    if settings is None:
+        return
+    if not config.optim.optimizer.startswith(_READ_SETTINGS):
+        raise OptionUnsupported("optim.optimizer_args", "@engine.reason.arguments_unread")
+    if any(len(pair.split("=")) != 2 for pair in settings.split(",")):
+        raise OptionUnsupported("optim.optimizer_args", "@engine.reason.not_pairs")
 
 
 def _is_low_rank(optimizer: str) -> bool:

@@ -1,6 +1,7 @@
 """The true cause of an exception, as one of the errors a user can act on."""
 
 import errno
+import re
 import traceback
 from pathlib import Path
 
@@ -30,8 +31,20 @@ def classify(error: BaseException, config: TrainConfig | None, folder: Path) -> 
         batch_size = config.schedule.batch_size if config else 0
         return OutOfMemory(device="cuda" if "cuda" in text else "cpu", batch_size=batch_size)
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return DependencyMissing(option="", package=error.name)
-    return Unexpected(reason=f"{type(error).__name__}: {str(error)[:300]}")
+        return DependencyMissing(option="@engine.this_run", package=_package(error.name))
+    return Unexpected(reason=f"{type(error).__name__}: {first_line(error)}")
+
+
+def _package(name: str) -> str:
+    """Return the package in what an import error calls its name: transformers puts a sentence."""
+    quoted = re.search(r"'([\w.-]+)", name)
+    return quoted[1] if quoted else name
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an exception says first, short enough for a sentence."""
+    lines = str(error).strip().splitlines() or [""]
+    return lines[0][:300].rstrip(" .:")
 
 
 def failed(error: BaseException, config: TrainConfig | None, folder: Path) -> Failed:

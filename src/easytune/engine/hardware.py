@@ -20,7 +20,7 @@ def device(wish: str) -> torch.device:
     if wish == "auto":
         wish = next((name for name, here in present.items() if here), "cpu")
     if not present.get(wish, True):
-        raise OptionUnsupported(option="memory.device", reason=f"{wish} is not available here")
+        raise OptionUnsupported(option="memory.device", reason="@engine.reason.no_device")
     return torch.device(wish)
 
 
@@ -42,8 +42,7 @@ def precision(options: MemorySection, chosen: torch.device, parameters: int) -> 
         case "bf16":
             return torch.bfloat16
         case "fp16" if chosen.type == "cpu":
-            reason = "fp16 needs a GPU; choose bf16 or fp32"
-            raise OptionUnsupported(option="memory.precision", reason=reason)
+            raise OptionUnsupported(option="memory.precision", reason="@engine.reason.fp16")
         case "fp16":
             return torch.float16
     small = chosen.type == "cpu" and parameters < _SMALL_MODEL

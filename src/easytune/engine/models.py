@@ -4,16 +4,20 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from easytune.config import TrainConfig
 from easytune.engine import adapters, attention, hardware, lora_layer, probe
+from easytune.engine.failures import first_line
 from easytune.errors import (
     DependencyMissing,
     ModelIncomplete,
+    ModelUnloadable,
     OptionUnsupported,
     RemoteCodeRefused,
 )
@@ -37,12 +41,12 @@ class Loaded:
 def load(config: TrainConfig, folder: Path) -> Loaded:
     """Return the model of a run with its adapter, on its device, proved to run as planned."""
     device = hardware.device(config.memory.device)
+    wish = _attention(config, device)
     size = parameters(folder)
     hardware.limit_threads(device, size)
     dtype = hardware.precision(config.memory, device, size)
     base = _load_base(config, folder, device, dtype)
     attention.register()
-    wish = _attention(config, device)
     plan = probe.plan(base, wish, config.data.packing)
     probe.apply(base, plan)
     model = _prepare(config, base, folder)
@@ -69,6 +73,23 @@ def stored_dtype(folder: Path) -> str:
     return str(content.get("dtype") or content.get("torch_dtype") or "")
 
 
+def context_length(base: PreTrainedModel) -> int | None:
+    """Return the tokens a model was made to read at most, None when it does not say."""
+    return getattr(base.config, "max_position_embeddings", None)
+
+
+def has_position_table(base: PreTrainedModel) -> bool:
+    """Tell whether positions are looked up in a table, as in GPT-2: there is nothing beyond it."""
+    context = context_length(base) or 0
+    return any(
+        isinstance(module, nn.Embedding)
+        and module is not base.get_input_embeddings()
+        # Some tables begin with two places that are never used.
+        and context <= module.num_embeddings <= context + 2
+        for module in base.modules()
+    )
+
+
 def _load_base(
     config: TrainConfig, folder: Path, device: torch.device, dtype: torch.dtype
 ) -> PreTrainedModel:
@@ -79,26 +100,38 @@ def _load_base(
         extra["quantization_config"] = _quantization(config, device, dtype)
         extra["device_map"] = {"": device}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(folder),
             dtype=stored,
             attn_implementation=_loaded_attention(config),
             trust_remote_code=config.model.trust_remote_code,
             use_safetensors=None if config.model.allow_pickle else True,
             local_files_only=True,
+            output_loading_info=True,
+            # Looked at below, where the weight can be named.
+            ignore_mismatched_sizes=True,
             **extra,
         )
     except OSError as error:
-        raise ModelIncomplete(model=str(folder), missing=_first_line(error)) from error
-    except ValueError as error:
+        raise ModelIncomplete(model=str(folder), missing=first_line(error)) from error
+    except UnpicklingError as error:
+        raise ModelUnloadable(str(folder), "@engine.reason.pickle") from error
+    except (ValueError, KeyError) as error:
         if "trust_remote_code" in str(error):
             raise RemoteCodeRefused(model=config.model.base_model) from error
-        raise
-    return model if extra else model.to(device)  # type: ignore[arg-type]
+        raise ModelUnloadable(model=str(folder), reason=first_line(error)) from error
+    model, found = loaded
+    _refuse_random_weights(folder, found)
+    return model if extra else model.to(device)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200]
+def _refuse_random_weights(folder: Path, found: dict[str, Any]) -> None:
+    """Make sure that all weights came from the files: transformers makes up what is missing."""
+    if wrong := sorted(name for name, *_ in found["mismatched_keys"]):
+        raise ModelUnloadable(str(folder), f"{wrong[0]} @engine.reason.shape")
+    if missing := sorted(found["missing_keys"]):
+        more = f" (+ {len(missing) - 1})" if missing[1:] else ""
+        raise ModelIncomplete(model=str(folder), missing=missing[0] + more)
 
 
 def _loaded_attention(config: TrainConfig) -> str | None:
@@ -111,7 +144,7 @@ def _attention(config: TrainConfig, device: torch.device) -> str:
     installed = importlib.util.find_spec("flash_attn") is not None
     if wish == "flash_attention_2":
         if device.type != "cuda":
-            raise OptionUnsupported(option="memory.attention", reason="needs an NVIDIA or AMD GPU")
+            raise OptionUnsupported("memory.attention", "@engine.reason.no_gpu_for_flash")
         if not installed:
             raise DependencyMissing(option="memory.attention", package="flash-attn")
     return wish
@@ -121,7 +154,7 @@ def _quantization(config: TrainConfig, device: torch.device, dtype: torch.dtype)
     if importlib.util.find_spec("bitsandbytes") is None:
         raise DependencyMissing(option="model.method", package="bitsandbytes")
     if device.type == "mps":
-        raise OptionUnsupported(option="model.method", reason="QLoRA does not run on Apple GPUs")
+        raise OptionUnsupported(option="model.method", reason="@engine.reason.apple_qlora")
     from transformers import BitsAndBytesConfig
 
     if config.memory.quantization_bits == 8:

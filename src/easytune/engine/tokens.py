@@ -1,8 +1,11 @@
 """Tokenizer files: made where a model has only the slow kind, and saved with the adapter."""
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
+
+from easytune.errors import DependencyMissing, ModelIncomplete
 
 _FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
@@ -11,13 +14,22 @@ _FILES = (
 
 
 def with_fast_tokenizer(model: Path, scratch: Path, trust_remote_code: bool) -> Path:
-    """Return a folder with `tokenizer.json`, made from the model's slow tokenizer if need be."""
+    """Return a folder with `tokenizer.json`, made from the model's slow tokenizer if need be.
+
+    Raises ModelIncomplete without any whole tokenizer, DependencyMissing where only
+    sentencepiece reads it.
+    """
     if (model / "tokenizer.json").is_file() or not (model / "tokenizer_config.json").is_file():
         return model
     from transformers import AutoTokenizer
 
     folder = scratch / "tokenizer"
-    slow = AutoTokenizer.from_pretrained(str(model), trust_remote_code=trust_remote_code)
+    try:
+        slow = AutoTokenizer.from_pretrained(str(model), trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, ImportError) as error:
+        if any(model.glob("*.model")) and importlib.util.find_spec("sentencepiece") is None:
+            raise DependencyMissing(option="tokenizer.model", package="sentencepiece") from error
+        raise ModelIncomplete(model=str(model), missing="tokenizer.json") from error
     slow.save_pretrained(str(folder))
     shutil.copy(model / "config.json", folder)
     return folder

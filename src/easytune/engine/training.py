@@ -29,7 +29,7 @@ from easytune.engine.reporting import Reporter
 from easytune.engine.rhythm import Rhythm, rhythm
 from easytune.engine.stopping import StopSignal
 from easytune.engine.trainer import PackedTrainer, collator
-from easytune.errors import OutputNotEmpty
+from easytune.errors import FolderUnwritable, OptionUnsupported, OutputNotEmpty
 from easytune.events import Finished, Started, Stopped
 from easytune.job import Job, JobFolder
 
@@ -163,11 +163,35 @@ class _Run:
             self.report.notice("packing_off", model=self.config.model.base_model)
         if self.config.model.method != "full" and adapters.has_fused_experts(self.loaded.base):
             self.report.notice("experts_frozen")
+        self._say_other_base()
+        self._check_context()
         if plan.finish is None:
             self.report.notice("whole_logits", model=self.config.model.base_model)
         if self.checkpointing and self.config.memory.gradient_checkpointing == "auto":
             free = round(hardware.free_memory_gb(self.loaded.device), 1)
             self.report.notice("checkpointing_on", free_gb=free)
+
+    def _say_other_base(self) -> None:
+        """Tell the user when the adapter's own base has another name: its shapes fit both."""
+        model = self.config.model
+        if model.method == "full" or not model.adapter:
+            return
+        own = adapters.trained_on(Path(model.adapter).expanduser())
+        base = models.name_for_readers(self.config, self.model_folder)
+        if own and Path(own).name.lower() != Path(base).name.lower():
+            self.report.notice("adapter_other_base", trained_on=own, base=base)
+
+    def _check_context(self) -> None:
+        """Look for rows longer than what the model was made to read."""
+        context = models.context_length(self.loaded.base)
+        examples = [*self.material.train.examples, *self.material.held_out.examples]
+        count = sum(len(example.input_ids) > context for example in examples) if context else 0
+        if not count:
+            return
+        if models.has_position_table(self.loaded.base):
+            reason = f"@engine.reason.context {context}"
+            raise OptionUnsupported(option="data.max_length", reason=reason)
+        self.report.notice("beyond_context", count=count, context=context)
 
     def _check_room(self) -> None:
         kept = self.config.monitor.save_limit + 2
@@ -261,6 +285,11 @@ def _check_output(config: TrainConfig) -> None:
     target = Path(config.output.folder).expanduser()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputNotEmpty(folder=str(target))
+    try:
+        # Better to know now than after hours of training.
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderUnwritable(str(target), error.strerror or str(error)) from error
 
 
 def _checkpointing(config: TrainConfig, loaded: Loaded, batches: StepBatches) -> bool:

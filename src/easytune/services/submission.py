@@ -6,6 +6,7 @@ from pathlib import Path
 
 from easytune import model_files
 from easytune.config import TrainConfig
+from easytune.data import sources
 from easytune.errors import DiskFull, FileMissing, OutputNotEmpty
 
 MARGIN_GB = 0.25
@@ -34,10 +35,13 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
 def check(config: TrainConfig, home: Path) -> None:
     """Make sure that the run can begin and its result has somewhere to go. Takes milliseconds.
 
-    Expects absolute paths. Raises FileMissing, ModelMissing, ModelIncomplete, ModelPickled,
-    OutputNotEmpty or DiskFull.
+    Expects absolute paths. Raises FileMissing, FileEmpty, DatasetEntryUnusable, ModelMissing,
+    ModelIncomplete, ModelPickled, OutputNotEmpty or DiskFull.
     """
-    for path in _needed_files(config):
+    for name in config.data.datasets:
+        sources.resolve(name)
+    data = config.data
+    for path in filter(None, (data.held_out_file, data.chat_template, config.model.adapter)):
         if not Path(path).exists():
             raise FileMissing(path)
     model = model_files.resolve(config.model, home)
@@ -89,13 +93,6 @@ def _check_space(home: Path, need_gb: float) -> None:
     free_gb = shutil.disk_usage(folder).free / 1e9
     if free_gb < need_gb:
         raise DiskFull(round(free_gb, 1), round(need_gb, 1), str(home))
-
-
-def _needed_files(config: TrainConfig) -> list[str]:
-    data = config.data
-    named = [name for name in data.datasets if not name.startswith(_BUNDLED)]
-    others = (data.held_out_file, data.chat_template, config.model.adapter)
-    return named + [path for path in others if path]
 
 
 def _absolute(path: str) -> str:

@@ -41,7 +41,9 @@ BLAMED = {
     "model_missing": "model.base_model",
     "model_incomplete": "model.base_model",
     "model_pickled": "model.base_model",
+    "model_unloadable": "model.base_model",
     "output_not_empty": "output.folder",
+    "folder_unwritable": "output.folder",
     "disk_full": "output.folder",
     "file_missing": "data.datasets",
     "file_empty": "data.datasets",
@@ -51,6 +53,8 @@ BLAMED = {
     "too_few_rows": "data.datasets",
     "nothing_to_train": "data.datasets",
     "stage_mismatch": "data.stage",
+    "template_failed": "data.chat_template",
+    "template_invalid": "data.chat_template",
     "dataset_entry_unusable": "data.datasets",
 }
 Update = dict[str, Any]
