@@ -110,7 +110,7 @@ def test_prompt_tokens_carry_no_loss() -> None:
             loss = base(**changed).loss
     learned = example.trained.nonzero()[0]
     wanted = -sum(float(logits[i - 1, int(example.input_ids[i])].detach()) for i in learned)
-    assert float(loss) == pytest.approx(wanted, rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_model_that_carries_state_across_rows_is_padded_instead() -> None:
@@ -145,7 +145,7 @@ def test_the_attention_that_was_asked_for_packs_as_exactly(wish: str) -> None:
     plain = tiny.model("mistral")
     probe.apply(plain, probe.Plan(False, None, "sdpa", plan.finish))
     padded = batching.padded(examples, pad_id=0)
-    assert float(loss) == pytest.approx(
+    assert float(loss.detach()) == pytest.approx(
         float(plain(**padded).loss) / len(padded["targets"]), rel=1e-5
     )
 
