@@ -59,22 +59,14 @@ class AnswerMarker:
             raise RowInvalid("template_failed", reason=str(problem)) from problem
 
     def _mark(self, messages: Sequence[Message], last_only: bool) -> Marked:
-        turns, folded = self._fold_system(messages)
+        turns = self._template.fold_system(messages)
         text, spans = self._template.render_marked(turns, thinking=self._thinking)
         _refuse_lost_turns(turns, text)
         if spans:
             marked = self._from_tags(text, spans, last_only)
         else:
             marked = self._from_renderings(text, turns, last_only)
-        return replace(marked, system_folded=folded)
-
-    def _fold_system(self, messages: Sequence[Message]) -> tuple[list[Message], bool]:
-        """Put the system message before the first question where a template has none."""
-        turns = list(messages)
-        if turns[0].role != "system" or len(turns) == 1 or self._template.supports_system:
-            return turns, False
-        first = Message(turns[1].role, f"{turns[0].content}\n\n{turns[1].content}")
-        return [first, *turns[2:]], True
+        return replace(marked, system_folded=len(turns) < len(messages))
 
     def _from_tags(self, text: str, spans: list[Span], last_only: bool) -> Marked:
         """Take the template's word for it, and add the end of turn where its tags leave it out."""

@@ -75,6 +75,14 @@ class ChatTemplate:
         except RenderFailed:
             return False
 
+    def fold_system(self, messages: Sequence[Message]) -> list[Message]:
+        """Put the system message before the first question where the template has none."""
+        turns = list(messages)
+        if not turns or turns[0].role != "system" or len(turns) == 1 or self.supports_system:
+            return turns
+        first = Message(turns[1].role, f"{turns[0].content}\n\n{turns[1].content}")
+        return [first, *turns[2:]]
+
     def render(
         self,
         messages: Sequence[Turn],

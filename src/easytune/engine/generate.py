@@ -8,13 +8,13 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from easytune.config import TrainConfig
+from easytune.data.rows import Message, Row
 from easytune.engine import probe
 from easytune.engine.models import Loaded
 from easytune.engine.trainer import unchanged_random_state
 from easytune.events import Sample
 
 if TYPE_CHECKING:
-    from easytune.data.rows import Row
     from easytune.data.tokenizer import ModelTokenizer
 
 _PROMPTS, _PLAIN_CHARACTERS = 3, 200
@@ -28,7 +28,7 @@ class Answers:
         loaded: Loaded,
         tokenizer: "ModelTokenizer",
         config: TrainConfig,
-        held_out: Sequence["Row"],
+        held_out: Sequence[Row],
         stop: Callable[[], bool],
     ) -> None:
         self.loaded, self.tokenizer = loaded, tokenizer
@@ -70,14 +70,12 @@ class Answers:
 
 
 def prompts(
-    tokenizer: "ModelTokenizer", config: TrainConfig, held_out: Sequence["Row"]
+    tokenizer: "ModelTokenizer", config: TrainConfig, held_out: Sequence[Row]
 ) -> list[tuple[str, str]]:
     """Return (what is shown, what the model gets) for each prompt of a run."""
     thinking = {"auto": None, "on": True, "off": False}[config.data.thinking]
     if config.monitor.sample_prompts:
-        asked: list[Any] = [
-            [{"role": "user", "content": text}] for text in config.monitor.sample_prompts
-        ]
+        asked: list[Any] = [[Message("user", text)] for text in config.monitor.sample_prompts]
     else:
         asked = [found for row in held_out if (found := _prompt(row))][:_PROMPTS]
     result = []
@@ -85,17 +83,18 @@ def prompts(
         if isinstance(prompt, str):
             result.append((prompt, prompt))
         else:
-            text = tokenizer.template.render(prompt, add_generation_prompt=True, thinking=thinking)
-            result.append((prompt[-1]["content"], text))
+            turns = tokenizer.template.fold_system(prompt)
+            text = tokenizer.template.render(turns, add_generation_prompt=True, thinking=thinking)
+            result.append((prompt[-1].content, text))
     return result
 
 
-def _prompt(row: "Row") -> list[dict[str, str]] | str | None:
+def _prompt(row: Row) -> list[Message] | str | None:
     """Return a row up to its last question; of plain text, the beginning."""
     if row.text is not None:
         return row.text[:_PLAIN_CHARACTERS] or None
-    messages = [{"role": m.role, "content": m.content} for m in row.messages or ()]
-    while messages and messages[-1]["role"] != "user":
+    messages = list(row.messages or ())
+    while messages and messages[-1].role != "user":
         messages.pop()
     return messages or None
 
