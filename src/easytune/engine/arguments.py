@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -11,24 +10,12 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from transformers import TrainingArguments
 
+from easytune import requirements
 from easytune.config import TrainConfig
 from easytune.engine.models import Loaded
 from easytune.engine.rhythm import Rhythm
 from easytune.errors import ConfigInvalid, DependencyMissing, OptionUnsupported
 
-_PACKAGES = (
-    (("adamw_torch_4bit", "adamw_torch_8bit"), "torchao"),
-    (("adamw_torch_xla",), "torch_xla"),
-    (("adamw_torch_npu_fused",), "torch_npu"),
-    (("adamw_anyprecision",), "torchdistx"),
-    (("galore_",), "galore_torch"),
-    (("apollo_",), "apollo_torch"),
-    (("lomo", "adalomo"), "lomo_optim"),
-    (("grokadamw",), "grokadamw"),
-    (("schedule_free_",), "schedulefree"),
-    (("stable_adamw",), "optimi"),
-    (("adamw_bnb", "adamw_8bit", "ademamix", "lion_", "paged_", "rmsprop_bnb"), "bitsandbytes"),
-)
 # The optimizers that transformers reads extra settings for; the others would ignore them.
 _READ_SETTINGS = (
     "sgd", "adagrad", "rmsprop", "ademamix", "paged_ademamix", "adamw_anyprecision", "galore",
@@ -95,12 +82,11 @@ def check(config: TrainConfig, device: torch.device) -> None:
     """
     _check_extra(config.output.training_args)
     _check_optimizer(config)
-    if config.monitor.report_to != "none":
-        _need(config.monitor.report_to, "monitor.report_to")
+    _need("monitor.report_to", config.monitor.report_to)
     if config.memory.liger_kernel:
         if device.type == "cpu":
             raise OptionUnsupported("memory.liger_kernel", "@engine.reason.no_gpu")
-        _need("liger_kernel", "memory.liger_kernel", "liger-kernel")
+        _need("memory.liger_kernel", True)
 
 
 def build(
@@ -198,10 +184,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _check_optimizer(config: TrainConfig) -> None:
     name = config.optim.optimizer
-    for prefixes, package in _PACKAGES:
-        if name.startswith(prefixes):
-            _need(package, "optim.optimizer")
-            break
+    _need("optim.optimizer", name)
     _check_settings(config)
     if _is_low_rank(name) and config.model.method != "full":
         raise OptionUnsupported(option="optim.optimizer", reason="@engine.reason.full_only")
@@ -228,6 +211,6 @@ def _is_low_rank(optimizer: str) -> bool:
     return optimizer.startswith(("galore", "apollo"))
 
 
-def _need(module: str, option: str, package: str | None = None) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise DependencyMissing(option=option, package=package or module.replace("_", "-"))
+def _need(option: str, value: Any) -> None:
+    if package := requirements.missing_package(option, value):
+        raise DependencyMissing(option=option, package=package)

@@ -10,9 +10,8 @@ import gradio as gr
 from gradio.components import Component
 from gradio.i18n import I18nData
 
-from easytune import i18n
+from easytune import i18n, requirements
 from easytune.options import Option
-from easytune.webui import requirements
 from easytune.webui.language import label, option_help, option_label
 
 Kind = Literal[

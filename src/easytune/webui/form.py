@@ -7,12 +7,12 @@ import gradio as gr
 from gradio.components import Component
 from pydantic import ValidationError
 
-from easytune import validation
+from easytune import requirements, validation
 from easytune.config import TrainConfig, options
 from easytune.errors import ConfigInvalid, EasyTuneError
 from easytune.i18n import t
 from easytune.options import Option, applies
-from easytune.webui import controls, requirements
+from easytune.webui import controls
 from easytune.webui.controls import Control
 from easytune.webui.language import label, option_help, option_name
 

@@ -53,6 +53,12 @@ def missing(path: str, value: Any) -> str | None:
     return next((need for need in _needs(path, value) if not _present(need)), None)
 
 
+def missing_package(path: str, value: Any) -> str | None:
+    """Return the package that `value` of an option needs and that is not installed."""
+    packages = (need for need in _needs(path, value) if need != GPU)
+    return next((need for need in packages if not _present(need)), None)
+
+
 def unmet(config: TrainConfig) -> Iterator[tuple[str, EasyTuneError]]:
     """Yield each option whose value cannot work here, and the reason."""
     for path in sorted({path for path, _ in _NEEDS} | {"optim.optimizer"}):
