@@ -62,8 +62,8 @@ def has_bf16(chosen: torch.device) -> bool:
 def limit_threads(chosen: torch.device, parameters: int) -> None:
     """Compute a small model on few threads.
 
-    Its operations are so short that threads mostly wait for each other; beside one other busy
-    process a run of the demo model took 370 s on two threads and 22 s on one.
+    Its operations are so short that threads mostly wait for each other. On two cores shared with
+    other work, a run of the demo model once took 370 s on two threads; on one it took 22 s.
     """
     if chosen.type == "cpu" and parameters < _SMALL_MODEL:
         cores = psutil.cpu_count(logical=False) or 1
