@@ -6,13 +6,14 @@ from dataclasses import fields
 
 import pytest
 
-from easytune import errors, i18n
-from easytune.config import options
+from easytune import errors, i18n, inference_errors
+from easytune.webui.language import all_options
 from tests.conftest import ROOT
 
 EN, ZH = i18n.texts("en"), i18n.texts("zh")
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 SECTIONS = {key.partition(".")[0] for key in ZH}
+assert inference_errors.PromptEmpty in errors.EasyTuneError.__subclasses__()
 ERRORS = sorted(errors.EasyTuneError.__subclasses__(), key=lambda error: error.__name__)
 
 
@@ -43,7 +44,8 @@ def test_every_error_has_a_sentence_made_of_its_own_facts(
 
 
 def test_every_option_has_a_chinese_label_and_explanation() -> None:
-    wanted = {f"option.{option.path}.{part}" for option in options() for part in ("label", "help")}
+    paths = [f"option.{option.path}" for option in all_options()]
+    wanted = {f"{path}.{part}" for path in paths for part in ("label", "help")}
 
     assert wanted == {key for key in ZH if key.startswith("option.")}
 

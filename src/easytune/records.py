@@ -1,17 +1,23 @@
-"""Small JSON files that one process writes whole and others read. Standard library only."""
+"""Small files that one process writes whole and others read. Standard library only."""
 
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write `content` so that a reader, or a power cut, meets all of it or none."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    write_text(path, json.dumps(content, allow_nan=False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` so that a reader, or a power cut, meets all of it or none."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(content, file, allow_nan=False)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

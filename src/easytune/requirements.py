@@ -7,7 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from easytune.config import Optimizer, TrainConfig
+from pydantic import BaseModel
+
+from easytune.config import Optimizer
 from easytune.errors import DependencyMissing, EasyTuneError, OptionUnsupported
 
 GPU = "gpu"
@@ -42,6 +44,9 @@ _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("memory.attention", "flash_attention_2"): ("flash-attn", GPU),
     ("memory.liger_kernel", True): ("liger-kernel", GPU),
     ("memory.device", "cuda"): (GPU,),
+    ("loading.quantization", "8-bit"): ("bitsandbytes",),
+    ("loading.quantization", "4-bit"): ("bitsandbytes",),
+    ("loading.device", "cuda"): (GPU,),
     ("monitor.report_to", "tensorboard"): ("tensorboard",),
     ("monitor.report_to", "wandb"): ("wandb",),
     ("monitor.report_to", "mlflow"): ("mlflow",),
@@ -59,10 +64,12 @@ def missing_package(path: str, value: Any) -> str | None:
     return next((need for need in packages if not _present(need)), None)
 
 
-def unmet(config: TrainConfig) -> Iterator[tuple[str, EasyTuneError]]:
+def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
     """Yield each option whose value cannot work here, and the reason."""
     for path in sorted({path for path, _ in _NEEDS} | {"optim.optimizer"}):
         section, _, name = path.partition(".")
+        if section not in type(config).model_fields:
+            continue
         value = getattr(getattr(config, section), name)
         if need := missing(path, value):
             yield path, _reason(str(value) if value is not True else name, need)

@@ -113,17 +113,17 @@ def show(kind: Kind, value: Any) -> Any:
             return value
 
 
-def build(option: Option, value: Any, visible: bool = True) -> Control:
+def build(option: Option, value: Any, visible: bool = True, prefix: str = "") -> Control:
     """Make the control of an option in the layout that is open, holding `value`."""
     kind = kind_of(option)
-    return Control(option, kind, _component(option, kind, value, visible))
+    return Control(option, kind, _component(option, kind, value, visible, prefix))
 
 
-def _component(option: Option, kind: Kind, value: Any, visible: bool) -> Component:
+def _component(option: Option, kind: Kind, value: Any, visible: bool, prefix: str) -> Component:
     common: dict[str, Any] = {
         "label": option_label(option),
         "info": option_help(option),
-        "elem_id": f"option-{option.section}-{option.name}",
+        "elem_id": f"{prefix}option-{option.section}-{option.name}",
         "value": show(kind, value),
         "visible": visible,
         "interactive": True,

@@ -1,36 +1,41 @@
 """The form: every option of a config as a control, and a config from what the controls hold."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import gradio as gr
 from gradio.components import Component
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from easytune import requirements, validation
-from easytune.config import TrainConfig, options
 from easytune.errors import ConfigInvalid, EasyTuneError
 from easytune.i18n import t
-from easytune.options import Option, applies
+from easytune.options import Option, applies, declared
 from easytune.webui import controls
 from easytune.webui.controls import Control
 from easytune.webui.language import label, option_help, option_name
 
 Content = dict[str, dict[str, Any]]
 Update = dict[str, Any]
+Config = TypeVar("Config", bound=BaseModel)
 
 
-class Form:
-    """Controls for all options, wherever in the layout each was placed.
+class Form(Generic[Config]):
+    """Controls for all options of a config, wherever in the layout each was placed.
 
     `inputs` are the controls in the order of declaration; `outputs` adds the accordions around
     them. Every method that takes `values` takes what `inputs` hold.
     """
 
-    def __init__(self, initial: TrainConfig) -> None:
-        """Begin a form whose controls hold `initial` when the page opens."""
+    def __init__(self, initial: Config, prefix: str = "") -> None:
+        """Begin a form whose controls hold `initial` when the page opens.
+
+        `prefix` keeps the element ids apart where a page has two forms of one config.
+        """
+        self._type: type[Config] = type(initial)
+        self._prefix = prefix
         self._initial: Content = initial.model_dump()
-        self._options: dict[str, Option] = {option.path: option for option in options()}
+        self._options: dict[str, Option] = {o.path: o for o in declared(self._type)}
         self._controls: dict[str, Control] = {}
         self._accordions: list[tuple[gr.Accordion, list[str]]] = []
 
@@ -38,15 +43,13 @@ class Form:
         """Build the controls of these options here in the layout."""
         for path in paths:
             option = self._options[path]
-            control = controls.build(
-                option, _value(self._initial, path), visible=applies(option, self._initial)
-            )
-            self._controls[path] = control
+            value, visible = _value(self._initial, path), applies(option, self._initial)
+            self._controls[path] = controls.build(option, value, visible, self._prefix)
 
     def accordion(self, key: str, *paths: str) -> None:
         """Build an accordion with the controls of these options here in the layout."""
         title = label(f"form.section.{key}")
-        with gr.Accordion(title, open=False, elem_id=f"section-{key}") as box:
+        with gr.Accordion(title, open=False, elem_id=f"{self._prefix}section-{key}") as box:
             self._accordions.append((box, list(paths)))
             with gr.Row(elem_classes=["et-form-grid"]):
                 self.place(*paths)
@@ -84,11 +87,11 @@ class Form:
         """Return the components that `fill` and `paint` update."""
         return [*self.inputs, *(box for box, _ in self._accordions)]
 
-    def parse(self, *values: Any) -> TrainConfig:
+    def parse(self, *values: Any) -> Config:
         """Return the config the controls hold. Raises ConfigInvalid."""
         content, unreadable = self._content(values)
         try:
-            config = TrainConfig.model_validate(content)
+            config = self._type.model_validate(content)
         except ValidationError as error:
             raise ConfigInvalid(problems=validation.lines(error)) from error
         if unreadable:
@@ -96,17 +99,17 @@ class Form:
             raise ConfigInvalid(problems="\n".join(lines))
         return config
 
-    def lenient(self, *values: Any) -> TrainConfig:
+    def lenient(self, *values: Any) -> Config:
         """Return the config the controls hold, with defaults where a value cannot be used."""
         content, _ = self._content(values)
-        return TrainConfig.model_validate(_mended(content, self._options))
+        return self._type.model_validate(_mended(self._type, content, self._options))
 
     def validate(self, *values: Any, lang: str = "en") -> dict[str, str]:
         """Return a sentence per option whose value cannot be used."""
         content, unreadable = self._content(values)
         problems = {path: t("form.not_json", lang, reason=why) for path, why in unreadable.items()}
         try:
-            config = TrainConfig.model_validate(content)
+            config = self._type.model_validate(content)
         except ValidationError as error:
             explained = reversed(validation.explain(error, lang))
             wrong = {path: _capital(text) for path, text in explained}
@@ -120,7 +123,7 @@ class Form:
         empty = [p for p, value in held if value is None and self._controls[p].kind == "number"]
         return {path: t("form.empty", lang) for path in empty}
 
-    def fill(self, config: TrainConfig) -> list[Update]:
+    def fill(self, config: Config) -> list[Update]:
         """Return updates of `outputs` that show a config."""
         content = config.model_dump()
         shown = [
@@ -157,7 +160,7 @@ class Form:
 
         An option that does not apply is hidden, so a broken value there counts as its default.
         """
-        content: Content = TrainConfig().model_dump()
+        content: Content = self._type().model_dump()
         unreadable: dict[str, str] = {}
         for path, value in zip(self.placed, values, strict=True):
             section, _, name = path.partition(".")
@@ -166,7 +169,9 @@ class Form:
             except controls.NotJson as error:
                 unreadable[path] = str(error)
         hidden = {path for path in self.placed if not applies(self._options[path], content)}
-        return _mended(content, hidden), {p: w for p, w in unreadable.items() if p not in hidden}
+        return _mended(self._type, content, hidden), {
+            p: w for p, w in unreadable.items() if p not in hidden
+        }
 
 
 def toast(problems: Mapping[str, str], lang: str) -> str:
@@ -174,12 +179,12 @@ def toast(problems: Mapping[str, str], lang: str) -> str:
     return " ".join(f"{option_name(path, lang)}: {text}" for path, text in problems.items())
 
 
-def _mended(content: Content, paths: Collection[str]) -> Content:
+def _mended(kind: type[BaseModel], content: Content, paths: Collection[str]) -> Content:
     """Return the content with the broken ones among these options at their defaults."""
     try:
-        TrainConfig.model_validate(content)
+        kind.model_validate(content)
     except ValidationError as error:
-        default = TrainConfig().model_dump()
+        default = kind().model_dump()
         for path, _ in validation.explain(error):
             section, _, name = path.partition(".")
             if path in paths:

@@ -4,16 +4,18 @@ Gradio gets every static text as a key (`et_` and the key in `locales/`) with a 
 language. What the server writes (toasts, run state, errors) goes through `easytune.i18n.t`.
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import gradio as gr
 from gradio.i18n import I18nData
 
-from easytune import i18n
-from easytune.config import options
+from easytune import config, generation, i18n, settings
 from easytune.options import Option
 
-STATIC_SECTIONS = ("app.", "monitor.", "form.", "train.", "option.", "data.")
+STATIC_SECTIONS = (
+    "app.", "monitor.", "form.", "train.", "option.", "data.", "chat.", "compare.", "settings.",
+)  # fmt: skip
 GRADIO_LOCALES = {"zh": "zh-CN"}
 _translator = gr.I18n()
 
@@ -43,11 +45,18 @@ def gradio_locale(lang: str) -> str:
     return GRADIO_LOCALES.get(lang, lang)
 
 
+def all_options() -> Iterator[Option]:
+    """Yield every option of every config that has a form."""
+    yield from config.options()
+    yield from generation.options()
+    yield from settings.options()
+
+
 @cache
 def option_texts() -> dict[str, str]:
     """Return the English texts of all options, from their declaration."""
     texts: dict[str, str] = {}
-    for option in options():
+    for option in all_options():
         texts[f"option.{option.path}.label"] = option.label
         texts[f"option.{option.path}.help"] = option.help
     return texts

@@ -11,8 +11,8 @@ from easytune.i18n import t
 from easytune.webui import language
 
 ASSETS = Path(__file__).with_name("assets")
-STYLES = ("style.css", "train.css")
-SCRIPTS = ("page.js", "chart.js", "panels.js", "train.js")
+STYLES = ("style.css", "train.css", "chat.css", "compare.css", "settings.css")
+SCRIPTS = ("page.js", "chart.js", "panels.js", "train.js", "chat.js", "compare.js")
 TEXTS_OF_SCRIPTS = (
     "copied",
     "dark_mode",
