@@ -123,6 +123,15 @@ def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 
 @pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a finished run of the demo model; copy it, never change it."""
+    # It takes its environment from here.
+    from tests.services import trained
+
+    return trained.train(tmp_path_factory.mktemp("trained") / "home")
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real Chromium: Debian's, else Playwright's own."""
     with sync_playwright() as playwright:

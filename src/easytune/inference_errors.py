@@ -116,8 +116,29 @@ class ConversationMissing(EasyTuneError):
 
 
 @dataclass(eq=False)
+class ConversationBusy(EasyTuneError):
+    """An answer is being written in this conversation, perhaps on another page."""
+
+    conversation: str
+
+
+@dataclass(eq=False)
+class MessageMissing(EasyTuneError):
+    """The message is not in the conversation; another page may have changed it."""
+
+    conversation: str
+
+
+@dataclass(eq=False)
 class ComparisonMissing(EasyTuneError):
     """There is no such comparison; another page may have deleted it."""
+
+    comparison: str
+
+
+@dataclass(eq=False)
+class BatchRuns(EasyTuneError):
+    """The prompts of this comparison are being worked through already."""
 
     comparison: str
 
@@ -133,6 +154,20 @@ class ImportUnreadable(EasyTuneError):
 @dataclass(eq=False)
 class PresetNameInvalid(EasyTuneError):
     """A preset's name is empty or cannot be a file's name."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class PresetMissing(EasyTuneError):
+    """There is no preset of that name; another page may have deleted it."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class PresetTooLong(EasyTuneError):
+    """A preset's system prompt makes its file larger than we would read again."""
 
     name: str
 

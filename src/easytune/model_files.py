@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,36 @@ def describe(folder: Path) -> ModelFacts:
         context_length=inner.get("max_position_embeddings") or inner.get("n_positions"),
         vocabulary=inner.get("vocab_size"),
     )
+
+
+def tensors(folder: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Return what a safetensors file declares: name -> dtype, shape, data_offsets.
+
+    Raises ModelIncomplete when the file is missing or cut off.
+    """
+    return _header(folder, name)
+
+
+def all_tensors(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what all weight files of a model declare; empty for models without safetensors.
+
+    Raises ModelIncomplete as `tensors` does.
+    """
+    return dict(_tensors(folder))
+
+
+def needs_own_code(folder: Path) -> bool:
+    """Tell whether only Python code from the model's folder can load it.
+
+    Raises ModelIncomplete when config.json is missing or damaged.
+    """
+    config = _json(folder, "config.json")
+    if "AutoModelForCausalLM" not in (config.get("auto_map") or {}):
+        return False
+    package = find_spec("transformers")
+    kind = str(config.get("model_type", "")).replace("-", "_")
+    places = (package and package.submodule_search_locations) or []
+    return not kind or not any((Path(place) / "models" / kind).is_dir() for place in places)
 
 
 def _is_whole(folder: Path, allow_pickle: bool) -> bool:

@@ -31,3 +31,13 @@ def runs(home_folder: Path) -> Path:
 def models(home_folder: Path) -> Path:
     """Return the folder where people put base models of their own."""
     return home_folder / "models"
+
+
+def exports(home_folder: Path) -> Path:
+    """Return the folder with exported models."""
+    return home_folder / "exports"
+
+
+def hosts(home_folder: Path) -> Path:
+    """Return the folder with the logs of the processes that hold models."""
+    return home_folder / "hosts"

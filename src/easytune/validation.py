@@ -15,12 +15,20 @@ def explain(error: ValidationError, lang: str = "en") -> list[tuple[str, str]]:
     Texts are `config.invalid.<pydantic error type>`; rules of our own raise PydanticCustomError
     and have their texts in the same place.
     """
-    return [(_path(details), _sentence(details, lang)) for details in error.errors()]
+    return [(_path(details), sentence(details, lang)) for details in error.errors()]
 
 
 def lines(error: ValidationError, lang: str = "en") -> str:
     """Return all of `explain` as lines `section.option: sentence`."""
-    return "\n".join(f"{path}: {sentence}" for path, sentence in explain(error, lang))
+    return "\n".join(f"{path}: {text}" for path, text in explain(error, lang))
+
+
+def sentence(details: ErrorDetails, lang: str = "en") -> str:
+    """Return what is wrong with one value."""
+    key = f"config.invalid.{details['type']}"
+    text = t(key, lang, **_values(details)) if has(key) else details["msg"]
+    item = next((part for part in details["loc"][2:] if isinstance(part, int)), None)
+    return text if item is None else t("config.invalid.item", lang, n=item + 1, text=text)
 
 
 def closest(name: str, known: list[str]) -> str | None:
@@ -32,13 +40,6 @@ def closest(name: str, known: list[str]) -> str | None:
 
 def _path(details: ErrorDetails) -> str:
     return ".".join(str(part) for part in details["loc"][:2])
-
-
-def _sentence(details: ErrorDetails, lang: str) -> str:
-    key = f"config.invalid.{details['type']}"
-    sentence = t(key, lang, **_values(details)) if has(key) else details["msg"]
-    item = next((part for part in details["loc"][2:] if isinstance(part, int)), None)
-    return sentence if item is None else t("config.invalid.item", lang, n=item + 1, text=sentence)
 
 
 def _values(details: ErrorDetails) -> dict[str, Any]:

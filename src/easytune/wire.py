@@ -7,13 +7,23 @@ request. Ending the process is the only way to unload: all memory is back.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from easytune.generation import LoadingSection, SamplingSection
 
 Role = Literal["system", "user", "assistant", "tool"]
 EndReason = Literal["stop", "length", "cancelled", "failed"]
 Mode = Literal["batch", "alone", "in_turn"]
+
+
+def _encodable(text: Any) -> Any:
+    """Replace halves of surrogate pairs, which browsers can send and no encoding can write."""
+    if not isinstance(text, str):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+Text = Annotated[str, BeforeValidator(_encodable)]
 
 
 class _Line(BaseModel):
@@ -24,7 +34,7 @@ class Turn(_Line):
     """One message of a conversation."""
 
     role: Role
-    content: str
+    content: Text
 
 
 class Column(_Line):
@@ -34,7 +44,7 @@ class Column(_Line):
     """Absolute folder of an adapter or of a checkpoint's adapter; None asks the base itself."""
     messages: tuple[Turn, ...] = ()
     """A conversation, rendered with the model's chat template."""
-    prompt: str | None = None
+    prompt: Text | None = None
     """Plain text to go on from, instead of `messages`."""
     continued: bool = False
     """Whether the last message is an answer to go on with, not to reply to."""

@@ -12,8 +12,6 @@ from easytune import i18n
 from easytune.config import TrainConfig, options
 from easytune.errors import ConfigInvalid
 from easytune.options import Option
-from easytune.services.dispatch import Dispatcher
-from easytune.services.runs import Runs
 from easytune.webui.context import Context
 from easytune.webui.form import Form
 from easytune.webui.tabs import train
@@ -44,7 +42,7 @@ CHANGED: dict[str, Any] = {
 def form(home: Path) -> Iterator[Form]:
     """The form of the real Train tab."""
     with gr.Blocks():
-        yield train.build(Context(home, Runs(home), Dispatcher(home))).form
+        yield train.build(Context.of(home)).form
 
 
 def _values(form: Form, config: TrainConfig, **typed: Any) -> list[Any]:

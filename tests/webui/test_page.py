@@ -121,6 +121,7 @@ def test_a_failure_says_what_to_do_and_offers_the_fix(
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#et-report").click()
     page.wait_for_function("navigator.clipboard.readText().then((text) => text.includes('out_of'))")
+    expect(page.locator(".toast-body")).to_contain_text("Copied")
     page.locator("#et-fill").click()
     expect(page.get_by_label("Batch size")).to_have_value("4")
     expect(page.get_by_label("Gradient accumulation")).to_have_value("2")
@@ -171,6 +172,7 @@ def test_runs_are_listed_opened_and_deleted_after_asking(
     assert older.path.is_dir()
     page.locator("#et-delete").click()
     expect(row).to_have_count(0)
+    expect(page.locator(".toast-body")).to_contain_text(f"Deleted {older.id}")
     assert not older.path.exists()
     expect(page.locator("#et-runs tr", has_text="newer run")).to_have_count(1)
 

@@ -3,23 +3,36 @@
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
-from easytune import paths, validation, yaml_text
+from easytune import generation, paths, validation, yaml_text
 from easytune.config import TrainConfig, options
 from easytune.errors import ConfigInvalid
+from easytune.generation import GenerationConfig
 from easytune.i18n import DEFAULT_LANGUAGE, has, languages, t
 from easytune.options import Option
 
 PORT = 7860
-COMMANDS = ("ui", "train", "runs", "stop", "resume", "report", "config", "options", "doctor")
+COMMANDS = (
+    "ui",
+    "train",
+    "chat",
+    "runs",
+    "stop",
+    "resume",
+    "report",
+    "config",
+    "options",
+    "doctor",
+)
 USAGES = {
     "train": "easytune train [FILE] [--output DIR] [--SECTION.OPTION VALUE ...]",
+    "chat": "easytune chat MODEL [PROMPT] [--base BASE] [--system TEXT] [--OPTION VALUE ...]",
     "config": "easytune config [FILE] [--as-command SHELL] [--SECTION.OPTION VALUE ...]",
 }
 
@@ -45,19 +58,24 @@ def parse(words: Sequence[str], lang: str) -> argparse.Namespace:
         parser.print_help()
         parser.exit(0)
     if unknown:
-        parser.exit(2, _unknown(unknown[0], lang) + "\n")
+        parser.exit(2, _unknown(unknown[0], args.command, lang) + "\n")
     return args
 
 
 def overlaid(config: TrainConfig, args: argparse.Namespace, lang: str) -> TrainConfig:
     """Return the config with the options given as flags put over it. Raises ConfigInvalid."""
-    content = config.model_dump()
-    for option in options():
-        typed = getattr(args, option.path, None)
-        if typed is not None:
-            content[option.section][option.name] = _value(option, typed, lang)
+    content = _overlaid(config.model_dump(), options(), args, lang)
     try:
         return TrainConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigInvalid(problems=validation.lines(error, lang)) from error
+
+
+def answering(config: GenerationConfig, args: argparse.Namespace, lang: str) -> GenerationConfig:
+    """Return how to answer, with the flags that were given put over it. Raises ConfigInvalid."""
+    content = _overlaid(config.model_dump(), generation.options(), args, lang)
+    try:
+        return GenerationConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigInvalid(problems=validation.lines(error, lang)) from error
 
@@ -114,9 +132,23 @@ def _mapping(option: Option, typed: str, lang: str) -> Any:
         raise ConfigInvalid(problems=f"{option.path}: {problem}") from refused
 
 
-def _unknown(word: str, lang: str) -> str:
+def _overlaid(
+    content: dict[str, Any], known: Iterable[Option], args: argparse.Namespace, lang: str
+) -> dict[str, Any]:
+    for option in known:
+        typed = getattr(args, option.path, None)
+        if typed is not None:
+            content[option.section][option.name] = _value(option, typed, lang)
+    return content
+
+
+def _unknown(word: str, command: str, lang: str) -> str:
     name = word.partition("=")[0].lstrip("-")
-    meant = validation.closest(name, [option.path for option in options()])
+    if command == "chat":
+        known = [_flag(option) for option in generation.options()]
+    else:
+        known = [option.path for option in options()]
+    meant = validation.closest(name, known)
     if meant is None:
         return t("cli.unknown_word", lang, word=word)
     return t("cli.unknown_word_meant", lang, word=word, meant=f"--{meant}")
@@ -159,6 +191,8 @@ def _fill(name: str, parser: argparse.ArgumentParser, lang: str) -> None:
             _add_ui(parser, lang)
         case "train":
             _add_train(parser, lang)
+        case "chat":
+            _add_chat(parser, lang)
         case "config":
             _add_config(parser, lang)
         case "stop":
@@ -195,6 +229,18 @@ def _add_train(parser: argparse.ArgumentParser, lang: str) -> None:
     _add_options(parser, lang)
 
 
+def _add_chat(parser: argparse.ArgumentParser, lang: str) -> None:
+    parser.add_argument("model", metavar="MODEL", help=t("cli.chat.model", lang))
+    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help=t("cli.chat.prompt", lang))
+    parser.add_argument("--base", help=t("cli.chat.base", lang))
+    parser.add_argument("--system", metavar="TEXT", help=t("cli.chat.system", lang))
+    _add_flags(parser, [(option, f"--{_flag(option)}") for option in generation.options()], lang)
+
+
+def _flag(option: Option) -> str:
+    return option.name.replace("_", "-")
+
+
 def _add_config(parser: argparse.ArgumentParser, lang: str) -> None:
     parser.add_argument("file", nargs="?", type=Path, help=t("cli.file", lang))
     parser.add_argument(
@@ -220,14 +266,19 @@ def _add_resume(parser: argparse.ArgumentParser, lang: str) -> None:
 
 
 def _add_options(parser: argparse.ArgumentParser, lang: str) -> None:
+    _add_flags(parser, [(option, f"--{option.path}") for option in options()], lang)
+
+
+def _add_flags(parser: argparse.ArgumentParser, flags: list[tuple[Option, str]], lang: str) -> None:
     groups: dict[str, argparse._ArgumentGroup] = {}
-    for option in options():
+    for option, flag in flags:
         if option.section not in groups:
             groups[option.section] = parser.add_argument_group(
                 t(f"cli.section.{option.section}", lang)
             )
         groups[option.section].add_argument(
-            f"--{option.path}",
+            flag,
+            dest=option.path,
             help=_escaped(f"{option_help(option, lang)} {_standard(option, lang)}"),
             default=None,
             **_arity(option),

@@ -40,6 +40,8 @@ def _run(args: argparse.Namespace, lang: str) -> int:
             from easytune.cli import resume as chosen
         case "runs" | "stop" | "report":
             from easytune.cli import runs as chosen
+        case "chat":
+            from easytune.cli import chat as chosen
         case "config" | "options":
             from easytune.cli import config as chosen
         case _:

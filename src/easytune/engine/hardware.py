@@ -6,7 +6,6 @@ import sys
 import psutil
 import torch
 
-from easytune.config import MemorySection
 from easytune.errors import OptionUnsupported
 
 _GIGA = 1e9
@@ -14,13 +13,16 @@ _GIGA = 1e9
 _SMALL_MODEL = 50e6
 
 
-def device(wish: str) -> torch.device:
-    """Return the device to compute on. Raises OptionUnsupported when the wished one is absent."""
+def device(wish: str, option: str = "memory.device") -> torch.device:
+    """Return the device to compute on.
+
+    Raises OptionUnsupported, naming `option`, when the wished one is absent.
+    """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wish == "auto":
         wish = next((name for name, here in present.items() if here), "cpu")
     if not present.get(wish, True):
-        raise OptionUnsupported(option="memory.device", reason="@engine.reason.no_device")
+        raise OptionUnsupported(option=option, reason="@engine.reason.no_device")
     return torch.device(wish)
 
 
@@ -31,18 +33,21 @@ def device_name(chosen: torch.device) -> str:
     return f"{chosen.type} ({platform.processor() or platform.machine()})"
 
 
-def precision(options: MemorySection, chosen: torch.device, parameters: int) -> torch.dtype:
+def precision(
+    wish: str, chosen: torch.device, parameters: int, option: str = "memory.precision"
+) -> torch.dtype:
     """Return the number format of the base.
 
-    Raises OptionUnsupported for fp16 on a processor, where it is slow and unstable.
+    Raises OptionUnsupported, naming `option`, for fp16 on a processor, where it is slow and
+    unstable.
     """
-    match options.precision:
+    match wish:
         case "fp32":
             return torch.float32
         case "bf16":
             return torch.bfloat16
         case "fp16" if chosen.type == "cpu":
-            raise OptionUnsupported(option="memory.precision", reason="@engine.reason.fp16")
+            raise OptionUnsupported(option=option, reason="@engine.reason.fp16")
         case "fp16":
             return torch.float16
     small = chosen.type == "cpu" and parameters < _SMALL_MODEL

@@ -44,8 +44,8 @@ def load(config: TrainConfig, folder: Path) -> Loaded:
     wish = _attention(config, device)
     size = parameters(folder)
     hardware.limit_threads(device, size)
-    dtype = hardware.precision(config.memory, device, size)
-    base = _load_base(config, folder, device, dtype)
+    dtype = hardware.precision(config.memory.precision, device, size)
+    base = _trained_base(config, folder, device, dtype)
     attention.register()
     plan = probe.plan(base, wish, config.data.packing)
     probe.apply(base, plan)
@@ -90,22 +90,32 @@ def has_position_table(base: PreTrainedModel) -> bool:
     )
 
 
-def _load_base(
-    config: TrainConfig, folder: Path, device: torch.device, dtype: torch.dtype
+def load_base(
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    quantization: Any = None,
+    attention: str | None = None,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+    name: str = "",
 ) -> PreTrainedModel:
-    # Full fine-tuning keeps fp32 weights, computing in half precision by casts.
-    stored = torch.float32 if config.model.method == "full" else dtype
+    """Return the model in a folder, on `device`; `name` is what an error calls it.
+
+    `quantization` is what `quantized` returns, `attention` an implementation of transformers.
+    Raises ModelIncomplete, ModelUnloadable or RemoteCodeRefused.
+    """
     extra: dict[str, Any] = {}
-    if config.model.method == "qlora":
-        extra["quantization_config"] = _quantization(config, device, dtype)
-        extra["device_map"] = {"": device}
+    if quantization is not None:
+        extra = {"quantization_config": quantization, "device_map": {"": device}}
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(folder),
-            dtype=stored,
-            attn_implementation=_loaded_attention(config),
-            trust_remote_code=config.model.trust_remote_code,
-            use_safetensors=None if config.model.allow_pickle else True,
+            dtype=dtype,
+            attn_implementation=attention,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=None if allow_pickle else True,
             local_files_only=True,
             output_loading_info=True,
             # Looked at below, where the weight can be named.
@@ -118,11 +128,52 @@ def _load_base(
         raise ModelUnloadable(str(folder), "@engine.reason.pickle") from error
     except (ValueError, KeyError) as error:
         if "trust_remote_code" in str(error):
-            raise RemoteCodeRefused(model=config.model.base_model) from error
+            raise RemoteCodeRefused(model=name or str(folder)) from error
         raise ModelUnloadable(model=str(folder), reason=first_line(error)) from error
     model, found = loaded
     _refuse_random_weights(folder, found)
     return model if extra else model.to(device)
+
+
+def quantized(
+    bits: int, device: torch.device, dtype: torch.dtype, option: str = "model.method"
+) -> Any:
+    """Return how bitsandbytes shall hold the weights in 8 or 4 bits, computing in `dtype`.
+
+    Raises DependencyMissing or OptionUnsupported, naming `option`, where that cannot be.
+    """
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise DependencyMissing(option=option, package="bitsandbytes")
+    if device.type == "mps":
+        raise OptionUnsupported(option=option, reason="@engine.reason.apple_qlora")
+    from transformers import BitsAndBytesConfig
+
+    if bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _trained_base(
+    config: TrainConfig, folder: Path, device: torch.device, dtype: torch.dtype
+) -> PreTrainedModel:
+    is_quantized = config.model.method == "qlora"
+    bits = config.memory.quantization_bits
+    return load_base(
+        folder,
+        device,
+        # Full fine-tuning keeps fp32 weights, computing in half precision by casts.
+        torch.float32 if config.model.method == "full" else dtype,
+        quantization=quantized(bits, device, dtype) if is_quantized else None,
+        attention=_loaded_attention(config),
+        trust_remote_code=config.model.trust_remote_code,
+        allow_pickle=config.model.allow_pickle,
+        name=config.model.base_model,
+    )
 
 
 def _refuse_random_weights(folder: Path, found: dict[str, Any]) -> None:
@@ -148,23 +199,6 @@ def _attention(config: TrainConfig, device: torch.device) -> str:
         if not installed:
             raise DependencyMissing(option="memory.attention", package="flash-attn")
     return wish
-
-
-def _quantization(config: TrainConfig, device: torch.device, dtype: torch.dtype) -> Any:
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise DependencyMissing(option="model.method", package="bitsandbytes")
-    if device.type == "mps":
-        raise OptionUnsupported(option="model.method", reason="@engine.reason.apple_qlora")
-    from transformers import BitsAndBytesConfig
-
-    if config.memory.quantization_bits == 8:
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )
 
 
 def _prepare(config: TrainConfig, base: PreTrainedModel, folder: Path) -> Any:

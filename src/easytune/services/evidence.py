@@ -20,8 +20,8 @@ ACTIVE: frozenset[State] = frozenset({"starting", "running", "stopping"})
 ENDED: frozenset[State] = frozenset({"finished", "stopped", "failed", "crashed", "lost"})
 
 # Signals by which somebody ends a process. The others are sent for what the process itself did.
-_ENDING_SIGNALS = {1, 2, 3, 9, 15}
-_KILL = 9
+ENDING_SIGNALS = {1, 2, 3, 9, 15}
+KILL = 9
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ def judge(folder: JobFolder, evidence: Evidence, ending: Event | None, *, starte
 
 def _judge_exit(folder: JobFolder, ended: Exit) -> Verdict:
     """Judge a job that ended without a last word."""
-    if ended.oom_kills and ended.signal == _KILL and ended.stage != "killing":
-        return Verdict("crashed", _failure(folder, errors.KilledBySystem(_KILL)), ended.stage)
-    if ended.asked and (ended.signal in _ENDING_SIGNALS or ended.returncode == 0):
+    if ended.oom_kills and ended.signal == KILL and ended.stage != "killing":
+        return Verdict("crashed", _failure(folder, errors.KilledBySystem(KILL)), ended.stage)
+    if ended.asked and (ended.signal in ENDING_SIGNALS or ended.returncode == 0):
         return Verdict("stopped", stop_stage=ended.stage)
-    if ended.signal in _ENDING_SIGNALS:
+    if ended.signal in ENDING_SIGNALS:
         problem = errors.KilledFromOutside(ended.signal)
         return Verdict("crashed", _failure(folder, problem), ended.stage)
     return Verdict("crashed", _failure(folder, _unexplained(folder, ended)), ended.stage)
@@ -130,7 +130,7 @@ def _true_cause(failed: Failed, ended: Exit | None) -> Failed:
     """
     if failed.code != "unexpected" or ended is None or not ended.oom_kills:
         return failed
-    cause = errors.KilledBySystem(_KILL)
+    cause = errors.KilledBySystem(KILL)
     return failed.model_copy(update={"code": cause.code(), "values": cause.values})
 
 

@@ -161,6 +161,16 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
         _kill(process.pid, group=True)
 
 
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill `process`, started with `watched` or `detached`, and what shares its group."""
+    if sys.platform == "win32":
+        subprocess.run(
+            ["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False
+        )
+    elif process.poll() is None:
+        _kill(process.pid, group=True)
+
+
 def kill_marked(folder: Path) -> int:
     """Kill what a job left behind when its runner was killed; return how many that were.
 
@@ -192,10 +202,11 @@ def oom_kills() -> tuple[int, ...]:
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    libc = ctypes.CDLL(None, use_errno=True)
+    # Looked up here: between fork and exec another thread's lock may never be let go.
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         # The parent may have gone before the line above took effect.
         if os.getppid() != parent:
             os._exit(1)

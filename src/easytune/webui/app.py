@@ -1,11 +1,13 @@
 """The page: header and tabs."""
 
+from typing import Any
+
 import gradio as gr
 
 from easytune import i18n
 from easytune.webui.context import Context
 from easytune.webui.language import label
-from easytune.webui.tabs import runs, train
+from easytune.webui.tabs import chat, compare, runs, settings, train
 
 LANGUAGE_NAMES = {"en": "EN", "zh": "中文", "ja": "日本語", "ko": "한국어", "ru": "Русский"}
 _LOGO = (
@@ -26,21 +28,52 @@ _SUN_AND_MOON = (
 def build(context: Context) -> gr.Blocks:
     """Return the whole page."""
     with gr.Blocks(title="EasyTune", analytics_enabled=False, fill_width=True) as page:
+        nowhere = gr.Textbox("", visible="hidden", elem_id="et-nowhere")
         gr.HTML(_header(), elem_id="et-header", apply_default_css=False)
         with gr.Tabs(selected="train", elem_id="et-tabs") as tabs:
             with gr.Tab(label("app.tab_train"), id="train", elem_id="et-tab-train") as train_tab:
                 panel = train.build(context).panel
+            with gr.Tab(label("app.tab_chat"), id="chat", elem_id="et-tab-chat") as chat_tab:
+                chat_timer = chat.build(context, chat_tab).timer
+            compare_name: Any = label("app.tab_compare")
+            with gr.Tab(compare_name, id="compare", elem_id="et-tab-compare") as compare_tab:
+                compare.build(context, compare_tab)
             with gr.Tab(label("app.tab_runs"), id="runs", elem_id="et-tab-runs") as runs_tab:
-                timer = runs.build(context, tabs, runs_tab, panel)
-        train_tab.select(
-            lambda: gr.Timer(active=False),
-            None,
-            timer,
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+                runs_timer = runs.build(context, tabs, runs_tab, panel)
+            settings_name: Any = label("app.tab_settings")
+            with gr.Tab(settings_name, id="settings", elem_id="et-tab-settings") as settings_tab:
+                settings_timer = settings.build(context, settings_tab)
+        _rest_when_left(
+            [
+                (train_tab, None),
+                (chat_tab, chat_timer),
+                (compare_tab, None),
+                (runs_tab, runs_timer),
+                (settings_tab, settings_timer),
+            ]
         )
+        _show_no_progress(page, nowhere)
     return page
+
+
+def _show_no_progress(page: gr.Blocks, nowhere: gr.Textbox) -> None:
+    """Give the hidden progress of events one place, instead of all their outputs.
+
+    With every part of a streamed answer, and every tick of a timer, Gradio goes through all
+    components that ever were the place of any progress.
+    """
+    for event in page.fns.values():
+        if event.show_progress == "hidden":
+            event.show_progress_on = [nowhere]
+
+
+def _rest_when_left(tabs: list[tuple[gr.Tab, gr.Timer | None]]) -> None:
+    """Let the timer of a tab, which starts it when it is opened, rest while another one is open."""
+    now: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    for tab, own in tabs:
+        for _, other in tabs:
+            if other is not None and other is not own:
+                tab.select(lambda: gr.Timer(active=False), None, other, **now)
 
 
 def _header() -> str:

@@ -6,8 +6,15 @@ from pathlib import Path
 import gradio as gr
 
 from easytune import i18n
+from easytune.services.chat import Chat
+from easytune.services.comparisons import Comparisons
+from easytune.services.conversations import Conversations
 from easytune.services.dispatch import Dispatcher
+from easytune.services.keys import Keys
+from easytune.services.presets import Presets
 from easytune.services.runs import Runs
+from easytune.services.store import Store
+from easytune.services.votes import Votes
 
 LANGUAGE_COOKIE = "et_lang"
 
@@ -19,8 +26,43 @@ class Context:
     home: Path
     runs: Runs
     dispatcher: Dispatcher
+    chat: Chat
+    conversations: Conversations
+    presets: Presets
+    keys: Keys
+    comparisons: Comparisons
+    votes: Votes
     default_language: str = i18n.DEFAULT_LANGUAGE
     """Language of visitors who have not chosen one: the server's `--lang`."""
+
+    @classmethod
+    def of(cls, home: Path, default_language: str = i18n.DEFAULT_LANGUAGE) -> "Context":
+        """Return the services of a home. What goes on by itself begins with `start`."""
+        runs, store = Runs(home), Store(home)
+        chat = Chat(home, runs)
+        return cls(
+            home=home,
+            runs=runs,
+            dispatcher=Dispatcher(home),
+            chat=chat,
+            conversations=Conversations(store),
+            presets=Presets(home),
+            keys=Keys(store),
+            comparisons=Comparisons(store, chat),
+            votes=Votes(store),
+            default_language=default_language,
+        )
+
+    def start(self) -> None:
+        """Begin what goes on by itself: starting queued runs, unloading idle models."""
+        self.dispatcher.start()
+        self.chat.start()
+
+    def close(self) -> None:
+        """Stop batches, answers and models. Runs go on."""
+        self.dispatcher.close()
+        self.comparisons.close()
+        self.chat.close()
 
     def language_of(self, request: gr.Request | None) -> str:
         """Return the visitor's language: the cookie of the language switch, else the default."""

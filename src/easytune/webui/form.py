@@ -73,6 +73,11 @@ class Form(Generic[Config]):
         return [trigger for path in chosen for trigger in self._controls[path].edits()]
 
     @property
+    def declared(self) -> list[str]:
+        """Return all options of the config, in the order of declaration."""
+        return [*self._options]
+
+    @property
     def placed(self) -> list[str]:
         """Return the options that have a control, in the order of declaration."""
         return [path for path in self._options if path in self._controls]

@@ -8,7 +8,6 @@ special path: they ask with an empty hand and get everything.
 import json
 import time
 from typing import Any
-from urllib.parse import quote
 from zlib import crc32
 
 from easytune import remedies
@@ -84,9 +83,7 @@ class Monitor:
             "picker": _picker(runs, run_id, lang),
             **_telling(story, run, lang),
             "result": {
-                "value": run_view.result(
-                    story, str(folder) if has_adapter else "", f"download/{quote(run_id)}", lang
-                )
+                "value": run_view.result(story, str(folder) if has_adapter else "", run_id, lang)
             },
             "log": {"value": run_view.log(log, story.state, lang)},
             **_offers(story, run.config),

@@ -6,6 +6,7 @@ language. What the server writes (toasts, run state, errors) goes through `easyt
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import gradio as gr
 from gradio.i18n import I18nData
@@ -23,6 +24,15 @@ _translator = gr.I18n()
 def label(key: str) -> I18nData:
     """Return a text of `locales/` that follows the language switch in the browser."""
     return _translator(f"et_{key}")
+
+
+def button_update(key: str, visible: bool) -> dict[str, Any]:
+    """Return an update that shows or hides a button.
+
+    The text goes along, or the button forgets that it follows the language. As a string: in an
+    update, Gradio does not turn the object into what the browser translates.
+    """
+    return gr.update(visible=visible, value=str(label(key)))
 
 
 def option_label(option: Option) -> I18nData:

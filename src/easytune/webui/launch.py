@@ -16,13 +16,15 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from easytune import __version__, i18n, paths
+from easytune.api.access import Access
+from easytune.api.door import ApiDoor
 from easytune.errors import PasswordNeeded
 from easytune.i18n import t
-from easytune.services.dispatch import Dispatcher
-from easytune.services.runs import Runs
-from easytune.webui import app, language, theme
+from easytune.webui import app, compare_downloads, language, theme
+from easytune.webui.compare_downloads import ComparisonDownload
 from easytune.webui.context import Context
 from easytune.webui.downloads import AdapterDownload
 from easytune.webui.login import LoginGate, LoginPage, Sessions, secret_key
@@ -95,12 +97,11 @@ def _is_free(host: str, port: int) -> bool:
 
 def _serve(door: Door, port: int, home: Path, lang: str | None, browser: bool, console: str) -> int:
     ended = _ending_signals()
-    dispatcher = Dispatcher(home)
-    context = Context(home, Runs(home), dispatcher, lang or console)
+    context = Context.of(home, lang or console)
     page = app.build(context)
     _stay_off_the_proxy(door.host)
     _, url, public = page.launch(**_launch_options(door, port, context, lang))
-    dispatcher.start()
+    context.start()
     print(t("app.address", console, url=url), flush=True)
     if door.share:
         print(t("app.public_address" if public else "app.share_failed", console, url=public))
@@ -108,7 +109,7 @@ def _serve(door: Door, port: int, home: Path, lang: str | None, browser: bool, c
     if browser and _has_browser():
         webbrowser.open(url)
     ended.wait()
-    _close(page, dispatcher)
+    _close(page, context)
     return 0
 
 
@@ -116,15 +117,25 @@ def _launch_options(door: Door, port: int, context: Context, lang: str | None) -
     routes = [
         Route("/healthz", _health),
         Route("/download/{run_id}", AdapterDownload(context.runs).answer),
+        Route(compare_downloads.PATH, ComparisonDownload(context).answer),
     ]
-    middleware = [Middleware(OriginGuard, only_loopback=not door.is_public)]
-    visitor = None
+    visitor, gate = None, []
     if door.password:
         sessions = Sessions(secret_key(context.home), door.password)
         entry = LoginPage(sessions, door.password, context.default_language)
         routes.append(Route("/login", entry.answer, methods=["GET", "POST"]))
-        middleware.append(Middleware(LoginGate, sessions=sessions))
+        gate = [Middleware(LoginGate, sessions=sessions)]
         visitor = sessions.visitor
+    middleware = [
+        Middleware(OriginGuard, only_loopback=not door.is_public),
+        # Before the gate: programs have keys, not sessions.
+        Middleware(
+            ApiDoor,
+            access=Access(context.keys, tunnelled=door.share, visitor=visitor),
+            build=lambda: _api(context),
+        ),
+        *gate,
+    ]
     return {
         "server_name": door.host,
         "server_port": port,
@@ -152,6 +163,14 @@ def _launch_options(door: Door, port: int, context: Context, lang: str | None) -
     }
 
 
+def _api(context: Context) -> ASGIApp:
+    # Its models and routes take a while to build, and not everybody calls them.
+    from easytune.api import application
+    from easytune.api.services import Services
+
+    return application.build(Services(context.chat, context.conversations))
+
+
 async def _health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": __version__})
 
@@ -168,8 +187,8 @@ def _ending_signals() -> threading.Event:
     return ended
 
 
-def _close(page: gr.Blocks, dispatcher: Dispatcher) -> None:
-    dispatcher.close()
+def _close(page: gr.Blocks, context: Context) -> None:
+    context.close()
     # Open pages ask every second and would otherwise be waited for.
     page.server.force_exit = True
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

@@ -10,18 +10,16 @@ import hmac
 import html
 import os
 import secrets
-import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable
 from pathlib import Path
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from easytune import i18n
+from easytune.api import languages
 from easytune.i18n import t
+from easytune.services.attempts import Attempts
 
 COOKIE = "et_session"
 VISITOR = "visitor"
@@ -54,50 +52,6 @@ class Sessions:
     def _signature(self, text: str) -> str:
         digest = hmac.digest(self._key, text.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-class Attempts:
-    """Counts wrong passwords: per address, and in all for those who forge addresses."""
-
-    PER_ADDRESS = 5
-    IN_ALL = 30
-    WINDOW_SECONDS = 60.0
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._wrong: dict[str, deque[float]] = defaultdict(deque)
-
-    def wait_seconds(self, address: str) -> int:
-        """Return how long an address must wait before it may try again; 0 when it may now."""
-        with self._lock:
-            self._forget_old()
-            own, everyone = self._wrong.get(address, deque()), self._everyone()
-            waits = [self._until_free(own, self.PER_ADDRESS)]
-            waits.append(self._until_free(everyone, self.IN_ALL))
-            return max(waits)
-
-    def failed(self, address: str) -> None:
-        """Note a wrong password."""
-        with self._lock:
-            self._wrong[address].append(self._clock())
-
-    def _everyone(self) -> deque[float]:
-        return deque(sorted(moment for own in self._wrong.values() for moment in own))
-
-    def _until_free(self, moments: deque[float], limit: int) -> int:
-        if len(moments) < limit:
-            return 0
-        return max(1, round(moments[-limit] + self.WINDOW_SECONDS - self._clock()))
-
-    def _forget_old(self) -> None:
-        oldest = self._clock() - self.WINDOW_SECONDS
-        for address in list(self._wrong):
-            own = self._wrong[address]
-            while own and own[0] <= oldest:
-                own.popleft()
-            if not own:
-                del self._wrong[address]
 
 
 class LoginPage:
@@ -135,7 +89,7 @@ class LoginPage:
         return response
 
     def _form(self, request: Request, problem: str, status: int, **values: int) -> Response:
-        lang = preferred_language(request, self._default_language)
+        lang = languages.preferred(request, self._default_language)
         texts = {
             "lang": lang,
             "title": t("app.login_title", lang),
@@ -166,13 +120,6 @@ class LoginGate:
         if wants_page or scope["path"] == "/":
             return RedirectResponse("/login", status_code=303)
         return PlainTextResponse("Log in first.", status_code=401)
-
-
-def preferred_language(request: HTTPConnection, default: str) -> str:
-    """Return the visitor's language: as chosen in the app, else as the browser asks, else ours."""
-    asked = [part[:2] for part in request.headers.get("accept-language", "").split(",")]
-    wanted = [request.cookies.get("et_lang", ""), *asked]
-    return next((lang for lang in wanted if lang in i18n.languages()), default)
 
 
 def secret_key(home: Path) -> bytes:

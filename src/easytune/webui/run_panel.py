@@ -148,8 +148,12 @@ class _Handlers:
         self._monitor = Monitor(context.runs)
 
     def wire(self, page: _Layout) -> None:
-        """Connect everything. `queue=False`: an answer at once, and no lasting connection."""
-        now = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        """Connect everything. `queue=False`: an answer at once, and no lasting connection.
+
+        What may raise or tell something is queued: past the queue Gradio shows no toast.
+        """
+        telling: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        now: dict[str, Any] = {"queue": False, **telling}
         look = {"inputs": [page.run_id, page.shown], **now}
         look["outputs"] = [page.run_id, page.shown, *(page.parts[name] for name in PARTS)]
         part, run = page.parts, [page.run_id]
@@ -158,22 +162,22 @@ class _Handlers:
         page.timer.tick(self.look, **look)
         page.run_id.change(self.look, **look)
         part["picker"].input(lambda chosen: chosen, part["picker"], page.run_id, **now)
-        part["stop"].click(self.stop, run, **now).then(self.look, **look)
-        part["stop_now"].click(self.stop_now, run, **now).then(self.look, **look)
-        part["apply"].click(self.apply, run, page.run_id, **now)
+        part["stop"].click(self.stop, run, **telling).then(self.look, **look)
+        part["stop_now"].click(self.stop_now, run, **telling).then(self.look, **look)
+        part["apply"].click(self.apply, run, page.run_id, **telling)
         part["fill_form"].click(_nothing, None, page.proposal, **now).then(
-            self.fill, run, page.proposal, **now
+            self.fill, run, page.proposal, **telling
         )
-        page.report.click(self.report, run, page.report_text, **now).then(
+        page.report.click(self.report, run, page.report_text, **telling).then(
             None, page.report_text, js=_COPY
         )
-        part["resume"].expand(self.choices, run, choices, **now)
+        part["resume"].expand(self.choices, run, choices, **telling)
         page.how.input(_shown_for, page.how, [page.checkpoint, page.more], **now)
         page.resume.click(_nothing, None, page.proposal, **now).then(
             self.resume,
             [page.run_id, page.how, page.checkpoint, page.more],
             [page.run_id, page.proposal],
-            **now,
+            **telling,
         )
 
     def look(self, run_id: str, shown: dict[str, Any] | None, request: gr.Request) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from easytune import remedies
 from easytune.config import TrainConfig
@@ -139,18 +140,24 @@ def failure(failed: Failed | None, config: TrainConfig, lang: str) -> str:
     )
 
 
-def result(story: Story, folder: str, download: str, lang: str) -> str:
-    """Return where the adapter is, to copy or download. `folder` is empty when there is none."""
+def result(story: Story, folder: str, run_id: str, lang: str) -> str:
+    """Return where the adapter is, to copy, download or talk to.
+
+    `folder` is empty when there is none.
+    """
     if not folder or story.state in ACTIVE:
         return ""
-    path = escape(folder, quote=True)
+    path, run = escape(folder, quote=True), escape(run_id, quote=True)
+    download = escape(f"download/{quote(run_id)}", quote=True)
     return (
         f'<div class="et-result"><b>{escape(t("monitor.adapter", lang))}</b>'
         f'<code id="et-adapter-path">{path}</code><span class="et-buttons">'
         f'<button type="button" class="et-mini" data-et-copy="{path}">'
         f"{escape(t('app.copy', lang))}</button>"
-        f'<a class="et-mini" id="et-download" href="{escape(download, quote=True)}" download>'
-        f"{escape(t('monitor.download', lang))}</a></span></div>"
+        f'<a class="et-mini" id="et-download" href="{download}" download>'
+        f"{escape(t('monitor.download', lang))}</a>"
+        f'<button type="button" class="et-mini" id="et-chat-with" data-et-chat-with="{run}">'
+        f"{escape(t('chat.with_model', lang))}</button></span></div>"
     )
 
 

@@ -4,6 +4,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+import gradio
 from gradio.themes import Base
 
 from easytune import i18n
@@ -11,15 +12,22 @@ from easytune.i18n import t
 from easytune.webui import language
 
 ASSETS = Path(__file__).with_name("assets")
+GRADIO_ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 STYLES = ("style.css", "train.css", "chat.css", "compare.css", "settings.css")
 SCRIPTS = ("page.js", "chart.js", "panels.js", "train.js", "chat.js", "compare.js")
 TEXTS_OF_SCRIPTS = (
+    "chat_list",
+    "chat_settings",
     "copied",
+    "copy",
     "dark_mode",
     "light_mode",
     "offline",
     "tagline",
+    "tab_chat",
+    "tab_compare",
     "tab_runs",
+    "tab_settings",
     "tab_train",
 )
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans", "PingFang SC", "Microsoft YaHei")
@@ -81,6 +89,17 @@ def theme() -> Base:
 
 
 @cache
+def _math() -> dict[str, str] | None:
+    """Return where Gradio serves the formulas' script and style; None when it has none."""
+    found = {
+        name: next((file.name for file in GRADIO_ASSETS.glob(f"katex-*.{ending}")), None)
+        for name, ending in (("script", "js"), ("style", "css"))
+    }
+    known = {name: f"assets/{file}" for name, file in found.items() if file}
+    return known if len(known) == len(found) else None
+
+
+@cache
 def style_sheet() -> str:
     """Return the app's own CSS."""
     return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
@@ -95,6 +114,7 @@ def head(default_language: str | None) -> str:
     facts = {
         "languages": {lang: language.gradio_locale(lang) for lang in i18n.languages()},
         "defaultLanguage": default_language,
+        "math": _math(),
         "texts": {
             lang: {name: t(f"app.{name}", lang) for name in TEXTS_OF_SCRIPTS}
             for lang in i18n.languages()

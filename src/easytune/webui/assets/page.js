@@ -46,6 +46,21 @@
     }
   };
 
+  // --- the open tab, which a reload opens again --------------------------------
+  const tabs = () => [...document.querySelectorAll('button[role="tab"]')];
+  const tabName = (button) =>
+    Object.keys(et.texts.en).find((name) =>
+      name.startsWith("tab_") && Object.values(et.texts).some((texts) => texts[name] === button.textContent.trim()));
+  et.openTab = (name) => tabs().find((button) => tabName(button) === name)?.click();
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest('button[role="tab"]');
+    if (button) sessionStorage.setItem("easytune-tab", tabName(button) ?? "");
+  });
+  const reopenTab = () => {
+    const name = sessionStorage.getItem("easytune-tab");
+    if (name && name !== "tab_train") et.openTab(name);
+  };
+
   // --- light and dark -----------------------------------------------------------
   const systemDark = matchMedia("(prefers-color-scheme: dark)");
   const wantsDark = () => {
@@ -174,6 +189,8 @@
     if (document.querySelector("[data-et-lang]")) {
       clearInterval(waitForHeader);
       showSwitches();
+      translateTabs();
+      reopenTab();
     }
   }, 30);
   et.setLanguage(et.language);

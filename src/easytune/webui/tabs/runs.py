@@ -41,14 +41,16 @@ def build(context: Context, tabs: gr.Tabs, tab: gr.Tab, panel: RunPanel) -> gr.T
     timer = gr.Timer(REFRESH_SECONDS, active=False)
 
     handlers = _Handlers(context)
-    now: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    # What may raise or tell something is queued: past the queue Gradio shows no toast.
+    telling: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    now: dict[str, Any] = {"queue": False, **telling}
     refresh: dict[str, Any] = {"inputs": table, "outputs": table, **now}
     tab.select(lambda: gr.Timer(active=True), None, timer, **now)
     tab.select(handlers.refresh, **refresh)
     timer.tick(handlers.refresh, **refresh)
     table.click(handlers.clicked, None, [panel.run_id, tabs, box, question, doomed], **now)
     keep.click(lambda: gr.update(visible=False), None, box, **now)
-    delete.click(handlers.delete, doomed, box, **now).then(handlers.refresh, **refresh)
+    delete.click(handlers.delete, doomed, box, **telling).then(handlers.refresh, **refresh)
     return timer
 
 

@@ -1,0 +1,96 @@
+"""A single adapter merged into the weights, in memory, and taken out again without a trace.
+
+The base's own tensors are kept aside by reference: taking out puts them back, bit for bit.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from easytune.engine import hardware
+from easytune.engine.adapter_files import Adapter, Part
+
+_MARGIN_GB = 0.3
+
+
+class Merged:
+    """The adapter that is merged into a model at the moment, if any."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+        self._own: list[tuple[nn.Module, str, nn.Parameter | None]] = []
+        self.adapter: Adapter | None = None
+
+    def put_in(self, adapter: Adapter) -> None:
+        """Merge an adapter, in place of another that may be there."""
+        if self.adapter is adapter:
+            return
+        self.take_out()
+        try:
+            with torch.no_grad():
+                for module, name, tensor in self._changes(adapter):
+                    self._own.append((module, name, module._parameters[name]))
+                    # A new parameter, not new data: a tied weight changes here only.
+                    module._parameters[name] = nn.Parameter(tensor, requires_grad=False)
+        except BaseException:
+            self.take_out()
+            raise
+        self.adapter = adapter
+
+    def take_out(self) -> None:
+        """Put the base's own weights back."""
+        for module, name, parameter in reversed(self._own):
+            module._parameters[name] = parameter
+        self._own.clear()
+        self.adapter = None
+
+    def can(self, adapter: Adapter) -> bool:
+        """Tell whether an adapter can be merged here: known, not quantized, and it fits."""
+        if adapter.needs_peft:
+            return False
+        weights = [_weight(self._model.get_submodule(name)) for name in adapter.parts]
+        if any(not weight.is_floating_point() for weight in weights):
+            return False
+        bytes_needed = sum(weight.nbytes for weight in weights)
+        free = hardware.free_memory_gb(self._model.device)
+        return self.adapter is adapter or bytes_needed / 1e9 + _MARGIN_GB < free
+
+    def _changes(self, adapter: Adapter) -> Iterator[tuple[nn.Module, str, Tensor]]:
+        for path, part in adapter.parts.items():
+            module = self._model.get_submodule(path)
+            yield module, "weight", _merged(module, part)
+            if part.bias is not None:
+                own: Tensor | None = module._parameters.get("bias")
+                added = part.bias.to(_weight(module)) * part.scale
+                yield module, "bias", added if own is None else own + added
+        for path, tensor in adapter.full.items():
+            owner, _, name = path.rpartition(".")
+            module = self._model.get_submodule(owner)
+            own = module._parameters[name]
+            assert own is not None
+            yield module, name, tensor.to(own.device, own.dtype)
+
+
+def _merged(module: nn.Module, part: Part) -> Tensor:
+    """Return the weight with the adapter in it, in the weight's own number format."""
+    weight = _weight(module)
+    a, b = part.a.to(weight.device).float(), part.b.to(weight.device).float()
+    # Embeddings and GPT-2's layers keep (in, out).
+    turned = part.is_embedding or is_transposed(module)
+    own = weight.float().t() if turned else weight.float()
+    found = torch.addmm(own, b, a, alpha=part.scale)
+    if part.magnitude is not None:
+        # DoRA: rows get the learned length, the direction comes from base and adapter.
+        found *= (part.magnitude.to(found) / torch.linalg.norm(found, dim=1))[:, None]
+    return (found.t().contiguous() if turned else found).to(weight.dtype)
+
+
+def _weight(module: nn.Module) -> Tensor:
+    return module.weight  # type: ignore[return-value]
+
+
+def is_transposed(module: nn.Module) -> bool:
+    """Tell whether a linear layer keeps its weight as (in, out)."""
+    return type(module).__name__ == "Conv1D"

@@ -1,0 +1,65 @@
+"""What the tests of the Chat tab share: a model that talks long, and steps a visitor takes."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import psutil
+from playwright.sync_api import Locator, Page, expect
+from tokenizers import Tokenizer
+
+from easytune import paths
+from tests.engine import tiny
+
+RAMBLER = "rambler"
+"""A random model that always writes as much as it may."""
+READY_MS = 60_000
+
+
+def keep_rambler(home: Path) -> None:
+    """Put the model that talks long into the models folder of a home."""
+    folder = paths.models(home) / RAMBLER
+    tiny.save_folder(folder, "llama", max_position_embeddings=8192, eos_token_id=None)
+    # A token beyond the model's vocabulary ends an answer: it is never drawn.
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    while tokenizer.get_vocab_size() <= tiny.VOCABULARY:
+        tokenizer.add_special_tokens([f"<never {tokenizer.get_vocab_size()}>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = folder / "tokenizer_config.json"
+    ending = {"eos_token": f"<never {tiny.VOCABULARY}>"}
+    config.write_text(json.dumps(json.loads(config.read_text()) | ending))
+
+
+def open_chat(page: Page, app: Any) -> None:
+    """Open the app on its Chat tab."""
+    page.goto(app.url)
+    page.locator("#et-tabs").get_by_role("tab", name="Chat", exact=True).click()
+    chosen = re.compile("Base models / Demo")
+    expect(page.locator("#chat-model input")).to_have_value(chosen, timeout=READY_MS)
+
+
+def write(page: Page, text: str) -> None:
+    """Send a message with Enter."""
+    page.locator("#chat-text textarea").fill(text)
+    page.locator("#chat-text textarea").press("Enter")
+
+
+def answers(page: Page) -> Locator:
+    """Return the answers that have ended."""
+    return page.locator("#chat-messages .et-assistant")
+
+
+def questions(page: Page) -> Locator:
+    """Return the questions."""
+    return page.locator("#chat-messages .et-said")
+
+
+def hosts(home: Path) -> list[psutil.Process]:
+    """Return the processes that hold models of this home's app."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words, known = process.info["cmdline"] or [], process.info["environ"] or {}
+        if "easytune.engine.host" in words and known.get("EASYTUNE_HOME") == str(home):
+            found.append(process)
+    return found

@@ -1,0 +1,95 @@
+"""The Settings tab in a real browser."""
+
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from easytune import settings
+from easytune.settings import InferenceSection, Settings
+
+pytestmark = pytest.mark.browser
+IDLE = "#settings-option-inference-idle_minutes"
+MEMORY = "#settings-option-inference-memory_budget_gb"
+
+
+@pytest.fixture
+def tab(shared_app: Any, page: Page) -> Page:
+    """The tab, open."""
+    page.goto(shared_app.url)
+    _open(page)
+    return page
+
+
+def _open(page: Page) -> None:
+    page.locator("#et-tab-settings-button").click()
+    expect(page.locator("#settings-how h3")).to_be_visible()
+
+
+def test_settings_are_kept_and_wrong_ones_told_under_their_control(
+    shared_app: Any, tab: Page
+) -> None:
+    tab.locator(f"{IDLE} input").fill("-3")
+    tab.locator(f"{IDLE} input").press("Tab")
+    expect(tab.locator(IDLE)).to_contain_text("should be at least 0", ignore_case=True)
+    tab.locator("#settings-save").click()
+    expect(tab.get_by_test_id("toast-body").first).to_contain_text("Unload after (minutes)")
+    assert settings.load(shared_app.home) == Settings()
+
+    tab.locator(f"{IDLE} input").fill("5")
+    tab.locator(f"{MEMORY} textarea, {MEMORY} input").fill("2.5")
+    tab.locator("#settings-save").click()
+    expect(tab.get_by_test_id("toast-body").last).to_contain_text("Saved. It counts")
+
+    kept = InferenceSection(memory_budget_gb=2.5, idle_minutes=5)
+    assert settings.load(shared_app.home).inference == kept
+    tab.reload()
+    tab.locator("#et-tab-train-button").click()
+    _open(tab)
+    expect(tab.locator(f"{IDLE} input")).to_have_value("5")
+
+
+def test_a_key_is_shown_once_works_and_is_taken_away(shared_app: Any, tab: Page) -> None:
+    tab.locator("#settings-create").click()
+    expect(tab.get_by_test_id("toast-body")).to_contain_text("Give the key a name first")
+    tab.locator("#settings-key-name input, #settings-key-name textarea").fill("<b>laptop")
+    tab.locator("#settings-create").click()
+    secret = tab.locator("#settings-secret-text").inner_text()
+    row = tab.locator("#settings-keys tbody tr")
+    expect(row).to_contain_text("<b>laptop")
+    expect(row).to_contain_text("never")
+    assert secret not in row.inner_text()
+
+    assert _status(shared_app.url, secret) == 200
+    tab.locator("#et-tab-train-button").click()
+    _open(tab)
+    expect(tab.locator("#settings-secret-text")).to_have_count(0)
+    expect(row).not_to_contain_text("never")
+
+    row.get_by_role("button", name="Delete").click()
+    expect(tab.locator("#settings-delete-question")).to_contain_text("<b>laptop")
+    tab.locator("#settings-keep").click()
+    expect(row).to_have_count(1)
+    row.get_by_role("button", name="Delete").click()
+    tab.locator("#settings-delete").click()
+    expect(row).to_have_count(0)
+    assert _status(shared_app.url, secret) == 401
+
+
+def _status(url: str, secret: str) -> int:
+    return httpx.get(f"{url}/v1/models", headers={"authorization": f"Bearer {secret}"}).status_code
+
+
+def test_a_model_in_memory_is_shown_and_unloaded(shared_app: Any, tab: Page) -> None:
+    expect(tab.locator("#settings-held")).to_contain_text("No model is in memory")
+    body = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
+    answer = httpx.post(f"{shared_app.url}/v1/chat/completions", json=body, timeout=120)
+    assert answer.status_code == 200, answer.text
+
+    unload = tab.locator('#settings-held [data-action="unload"]')
+    expect(unload).to_be_visible(timeout=20_000)
+    unload.click()
+    told = tab.locator("#settings-held")
+    expect(told).to_contain_text("No model is in memory", timeout=20_000)
+    assert httpx.get(f"{shared_app.url}/api/status").json()["held"] == []
