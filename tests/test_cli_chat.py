@@ -58,6 +58,15 @@ def test_a_conversation_goes_on_after_ctrl_c(child_environment: dict[str, str]) 
     assert len(output.strip().splitlines()) >= 1
 
 
+def test_a_script_learns_that_an_answer_failed(child_environment: dict[str, str]) -> None:
+    process = _start(child_environment, "nobody/nothing")
+
+    _, errors = process.communicate(b"Who are you?\n", timeout=60)
+
+    assert process.returncode == 1
+    assert b"No answer" in errors
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [

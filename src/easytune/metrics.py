@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af
 # Kana, Thai, Lao, Burmese, Khmer: no spaces between words, and no tokenizer that needs no model.
 _UNSPACED = re.compile("[\u3040-\u30ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 _ALONE = re.compile(f"{_HAN.pattern}|{_UNSPACED.pattern}")
+# Counts of answers are kept: scores of a growing batch then cost what was added to it.
+_KEPT = 32_768
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,12 @@ def corpus_bleu(answers: Sequence[str], references: Sequence[str]) -> float:
     pairs = list(zip(answers, references, strict=True))
     if not pairs:
         return 0.0
-    said = [_bleu_tokens(answer, reference) for answer, reference in pairs]
-    wanted = [_bleu_tokens(reference, reference) for _, reference in pairs]
-    return _bounded(_bleu().corpus_score(said, [wanted]).score)
+    # What sacrebleu's own corpus_score does, with the counts of each answer at hand.
+    counts = [list(_bleu_counts(answer, reference)) for answer, reference in pairs]
+    return _bounded(_bleu()._aggregate_and_compute(counts).score)
 
 
+@lru_cache(_KEPT)
 def rouge_l(answer: str, reference: str) -> float:
     """Return the F-measure of the longest common subsequence of words."""
     said, wanted = words(answer), words(reference)
@@ -73,10 +76,11 @@ def chrf(answer: str, reference: str) -> float:
 
 def corpus_chrf(answers: Sequence[str], references: Sequence[str]) -> float:
     """Return chrF2 over all answers: n-grams are counted together, not averaged."""
-    if not answers:
+    pairs = list(zip(answers, references, strict=True))
+    if not pairs:
         return 0.0
-    said, wanted = [_plain(a) for a in answers], [_plain(r) for r in references]
-    return _bounded(_chrf().corpus_score(said, [wanted]).score)
+    counts = [list(_chrf_counts(answer, reference)) for answer, reference in pairs]
+    return _bounded(_chrf()._aggregate_and_compute(counts).score)
 
 
 def words(text: str) -> list[str]:
@@ -104,6 +108,21 @@ def _plain(text: str) -> str:
 def _bounded(score: float) -> float:
     # Logarithms and back: 100.00000000000004.
     return min(100.0, max(0.0, round(score, 9)))
+
+
+@lru_cache(_KEPT)
+def _bleu_counts(answer: str, reference: str) -> tuple[int, ...]:
+    """Return lengths and matching n-grams of one answer, as sacrebleu counts them."""
+    said, wanted = _bleu_tokens(answer, reference), _bleu_tokens(reference, reference)
+    (counts,) = _bleu()._extract_corpus_statistics([said], [[wanted]])
+    return tuple(counts)
+
+
+@lru_cache(_KEPT)
+def _chrf_counts(answer: str, reference: str) -> tuple[int, ...]:
+    """Return numbers of character n-grams of one answer, as sacrebleu counts them."""
+    (counts,) = _chrf()._extract_corpus_statistics([_plain(answer)], [[_plain(reference)]])
+    return tuple(counts)
 
 
 def _bleu_tokens(text: str, reference: str) -> str:

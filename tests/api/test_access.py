@@ -44,7 +44,7 @@ def test_a_program_on_this_machine_needs_no_key(api: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["x_forwarded_for", "X_Forwarded_Host", "x_forwarded_proto", "forwarded"]
+    "header", ["x_forwarded_for", "X_Forwarded_Host", "x_forwarded_proto", "forwarded", "via"]
 )
 def test_what_a_proxy_passes_on_needs_a_key(api: str, key: str, header: str) -> None:
     passed_on = {header: "for=192.0.2.7"}

@@ -72,6 +72,21 @@ def test_eight_columns_stream_side_by_side(http: httpx.Client) -> None:
     assert {_column(events, n, "began")[0]["mode"] for n in range(8)} == {"batch"}
 
 
+def test_a_name_that_is_not_here_starts_no_download(http: httpx.Client) -> None:
+    absent = "nobody/nothing"
+    asked = {"model": absent, "messages": [{"role": "user", "content": QUESTION}]}
+    replies = [
+        http.get(f"/v1/models/{absent}"),
+        http.post("/v1/chat/completions", json=asked),
+        http.post("/v1/completions", json={"model": absent, "prompt": QUESTION}),
+        http.post("/api/compare", json=_asked("demo", absent)),
+    ]
+
+    assert [reply.status_code for reply in replies] == [404] * 4
+    assert {reply.json()["error"]["code"] for reply in replies} == {"model_not_found"}
+    assert absent not in {held["id"] for held in http.get("/api/status").json()["held"]}
+
+
 def test_one_column_is_stopped_and_then_the_rest(http: httpx.Client, api: str) -> None:
     asked = _asked(ENDLESS, ENDLESS, max_new_tokens=100_000)
     with http.stream("POST", "/api/compare", json=asked) as response:

@@ -23,12 +23,12 @@ def test_a_mixed_batch_says_what_each_model_says_alone(family: str, tmp_path: Pa
     other = asking.save_adapter(tmp_path / "other", family, r=6, use_rslora=True, seed=8)
     dora = asking.save_adapter(tmp_path / "dora", family, use_dora=True, seed=5)
     desk = Desk(folder)
-    adapters = (None, plain, other, plain, dora)
-    texts = (TEXTS[0], TEXTS[1], TEXTS[2], TEXTS[2], TEXTS[0])
+    adapters = (None, plain, other, plain, dora, dora)
+    texts = (TEXTS[0], TEXTS[1], TEXTS[2], TEXTS[2], TEXTS[0], TEXTS[2])
     heard = desk.ask(*(asked(t, a) for t, a in zip(texts, adapters, strict=True)))
     for text, adapter, one in zip(texts, adapters, heard, strict=True):
         assert one.tokens == expected(desk, folder, text, adapter)
-    assert [one.began.mode for one in heard if one.began] == ["batch"] * 4 + ["in_turn"]
+    assert [one.began.mode for one in heard if one.began] == ["batch"] * 4 + ["in_turn"] * 2
     assert len({tuple(one.tokens) for one in heard}) >= 4
 
 

@@ -84,6 +84,8 @@ def main(behaviour: str, megabytes: str = "0") -> None:
     if behaviour == "refuse":
         say("refused", code="model_unloadable", values={"model": "m", "reason": "odd"}, detail="x")
         sys.exit(1)
+    if behaviour == "load_slowly":
+        time.sleep(0.3)
     if behaviour == "load_for_ever":
         time.sleep(600)
     facts = {"device": "cpu", "precision": "fp32", "quantization": "none", "parameters": 1}

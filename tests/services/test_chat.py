@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -22,7 +23,7 @@ from easytune.wire import Began, Ended, Piece, Turn
 from tests.conftest import ROOT
 from tests.services import trained
 from tests.services.lab import eventually, is_gone
-from tests.services.talking import Reading, ask, question, read, stand_in_chat
+from tests.services.talking import GREEDY, Reading, ask, question, read, stand_in_chat
 
 
 @pytest.fixture
@@ -159,6 +160,16 @@ def test_a_host_that_refuses_says_why_each_time(home: Path) -> None:
     assert [answer.code for answer in answers] == ["model_unloadable"] * 2
     assert chat.held()[0].failure == ("model_unloadable", {"model": "m", "reason": "odd"})
     chat.close()
+
+
+def test_a_text_that_cannot_be_written_fails_alone(chat: Chat) -> None:
+    broken = replace(question("hi"), sampling=GREEDY.model_copy(update={"stop": ("\ud800",)}))
+
+    [failed] = ask(chat, broken)
+    [answer] = ask(chat, question("hi"))
+
+    assert (failed.reason, failed.code) == ("failed", "unexpected")
+    assert answer.reason == "stop"
 
 
 def test_stopping_one_column_leaves_the_others(chat: Chat) -> None:

@@ -91,6 +91,19 @@ def test_a_model_that_answers_is_not_unloaded_for_another(home: Path) -> None:
     assert [reading.finish()[0].reason for reading in busy] == ["cancelled", "cancelled"]
 
 
+def test_two_models_asked_at_the_same_moment_both_answer(home: Path) -> None:
+    for name in ("a", "b"):
+        _model(home, name)
+    # Each alone is guessed at 0.6 GB, and takes half of that once it is loaded.
+    _limit(home, memory_budget_gb=1.0)
+    chat = stand_in_chat(home, "load_slowly", megabytes=MEGABYTES)
+
+    asked = [Reading(chat.ask([question("hi", name)])) for name in ("a", "b", "demo")]
+
+    assert [reading.finish()[0].reason for reading in asked] == ["stop"] * 3
+    chat.close()
+
+
 def test_unloading_ends_the_process_and_says_what_came_back(home: Path) -> None:
     chat = stand_in_chat(home, megabytes=MEGABYTES)
     ask(chat, question("hi"))

@@ -35,7 +35,7 @@ def open_chat(page: Page, app: Any) -> None:
     """Open the app on its Chat tab."""
     page.goto(app.url)
     page.locator("#et-tabs").get_by_role("tab", name="Chat", exact=True).click()
-    chosen = re.compile("Base models / Demo")
+    chosen = re.compile("^Demo model.* / Base models$")
     expect(page.locator("#chat-model input")).to_have_value(chosen, timeout=READY_MS)
 
 

@@ -20,8 +20,11 @@ READY_MS = 60_000
 _WIDTH, _RANK = 256, 4
 
 
-def save_adapter(home: Path, name: str, seed: int) -> None:
-    """Put an adapter of the demo model into a home; it changes what the model says."""
+def save_adapter(home: Path, name: str, seed: int, base: str = str(demo.MODEL)) -> None:
+    """Put an adapter of the demo model into a home; it changes what the model says.
+
+    `base` is where it says that its base model is.
+    """
     folder = paths.models(home) / name
     folder.mkdir(parents=True)
     noise = np.random.default_rng(seed)
@@ -34,7 +37,7 @@ def save_adapter(home: Path, name: str, seed: int) -> None:
     config = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": _RANK, "lora_alpha": 8,
         "target_modules": ["q_proj"], "layers_to_transform": [0], "bias": "none",
-        "base_model_name_or_path": str(demo.MODEL),
+        "base_model_name_or_path": base,
     }  # fmt: skip
     (folder / "adapter_config.json").write_text(json.dumps(config))
 

@@ -19,6 +19,7 @@ from tests.webui.chat_page import (
     questions,
     write,
 )
+from tests.webui.compare_page import save_adapter
 
 pytestmark = pytest.mark.browser
 STARTER = "What is the capital of France?"
@@ -165,6 +166,40 @@ def test_a_model_that_is_gone_is_told_in_place_and_another_one_answers(
     expect(answers(chat)).to_contain_text("Paris", timeout=READY_MS)
 
 
+def test_an_adapter_whose_base_has_moved_answers_on_the_one_chosen_by_hand(
+    shared_app: Any, chat: Page
+) -> None:
+    save_adapter(shared_app.home, "moved", seed=1, base="/gone/away")
+    keep_rambler(shared_app.home)
+    told = chat.locator("#chat-model-state")
+    _pick(chat, "#chat-model", "moved")
+    expect(told).to_contain_text("/gone/away, which is not on this machine")
+    chat.locator("#chat-loading button").first.click()
+    expect(chat.locator("#chat-base input")).to_have_value("Automatic")
+    _pick(chat, "#chat-base", RAMBLER)
+    expect(told).to_contain_text("does not fit this base model")
+    write(chat, STARTER)
+    expect(answers(chat).locator(".et-failure")).to_contain_text("another shape", timeout=READY_MS)
+    _pick(chat, "#chat-base", "demo")
+    chat.locator("[data-act=retry]").click()
+    expect(answers(chat).locator(".et-figures")).to_contain_text("tokens", timeout=READY_MS)
+    _pick(chat, "#chat-model", RAMBLER)
+    expect(chat.locator("#chat-base input")).to_have_value("Automatic")
+
+
+def test_the_first_look_at_the_models_shows_them_in_groups_and_what_is_typed_searches(
+    shared_app: Any, page: Page
+) -> None:
+    save_adapter(shared_app.home, "polite", seed=2)
+    open_chat(page, shared_app)
+    page.locator("#chat-model input").click()
+    heads = page.locator("#chat-model li[data-first]")
+    expect(heads.first).to_have_attribute("data-group", "Base models")
+    expect(page.locator("#chat-model li[data-group=Adapters]").first).to_be_visible()
+    page.keyboard.type("polite")
+    expect(page.locator("#chat-model li")).to_have_text(re.compile(r"^\W*polite · [^/]*$"))
+
+
 def test_an_empty_message_is_refused_with_a_sentence(chat: Page) -> None:
     chat.locator("#chat-send").click()
     expect(chat.get_by_test_id("toast-body")).to_contain_text("Write a message first")
@@ -194,6 +229,12 @@ def test_a_finished_run_is_one_click_from_a_talk(
         re.compile(f"to talk to|{run.id}"), timeout=READY_MS
     )
     expect(page.locator("#chat-empty")).to_be_visible()
+
+
+def _pick(page: Page, picker: str, model: str) -> None:
+    field = page.locator(f"{picker} input")
+    field.fill(model)
+    field.press("Enter")
 
 
 def _ramble(app: Any, page: Page) -> None:

@@ -72,6 +72,10 @@ def test_a_base_and_two_adapters_answer_together_and_a_reload_keeps_it(tab: Page
     expect(tab.locator(".compare-text")).to_have_text(said)
     expect(tab.locator(".compare-head")).to_have_count(3)
     expect(tab.locator("#compare-model-3 input")).to_have_value(re.compile("tuned-b"))
+    tab.get_by_role("button", name="Remove this column").nth(1).click()
+    expect(tab.locator("#compare-model-3 input")).to_be_hidden()
+    expect(tab.locator("#compare-model-2 input")).to_have_value(re.compile("tuned-b"))
+    expect(tab.get_by_role("button", name="Remove this column")).to_have_count(0)
 
 
 def test_words_that_differ_from_the_chosen_column_are_marked(tab: Page) -> None:
@@ -178,6 +182,8 @@ def test_rows_of_a_dataset_bring_references_and_scores(tab: Page) -> None:
     expect(tab.locator(".compare-marks")).to_have_count(6)
     tab.check("#compare-only input")
     expect(tab.locator("#compare-table")).to_contain_text("No prompt has different answers")
+    show(tab, "Blind vote")
+    expect(tab.locator("#compare-tally")).to_have_text("0 of 0 pairs voted on.")
 
 
 def test_a_vote_reveals_whose_answers_they_were_and_counts(tab: Page, server: AppServer) -> None:
@@ -205,6 +211,13 @@ def test_a_vote_reveals_whose_answers_they_were_and_counts(tab: Page, server: Ap
     assert chosen in json.dumps(row["chosen"])
     tab.keyboard.press("Enter")
     expect(ballot).to_contain_text("All pairs of different answers are voted on.")
+
+    tab.click("#compare-clear")
+    expect(tab.locator("#compare-clear-question")).to_contain_text("1 vote(s) on “Who wins?”")
+    tab.click("#compare-forget")
+    expect(tab.locator("#compare-tally")).to_have_text("0 of 1 pairs voted on.")
+    expect(tab.locator("#compare-clear")).to_be_hidden()
+    expect(heads).to_have_text(["A", "B"])
 
 
 def test_what_a_model_writes_never_becomes_markup(tab: Page, server: AppServer) -> None:

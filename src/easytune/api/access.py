@@ -21,6 +21,7 @@ WRONG_KEYS_IN_ALL = 200
 LONGEST_KEY = 512
 # OpenAI's client cannot be made without a key; with this one it says that it has none.
 NO_KEY = ("", "bearer", "bearer none")
+PASSED_ON = frozenset({"cf-connecting-ip", "forwarded", "via", "x-real-ip"})
 Visitor = Callable[[HTTPConnection], str | None]
 
 
@@ -68,7 +69,7 @@ class Access:
 
     def _is_local(self, connection: HTTPConnection) -> bool:
         headers = connection.headers
-        passed_on = any(n == "forwarded" or n.startswith("x-forwarded-") for n in headers)
+        passed_on = any(n in PASSED_ON or n.startswith("x-forwarded-") for n in headers)
         if self._tunnelled or passed_on or connection.client is None:
             return False
         name = urlsplit(f"//{headers.get('host', '')}").hostname or ""

@@ -68,10 +68,13 @@ def _question(services: Services, asked: CompareRequest, column: CompareColumn) 
         turns = (Turn(role="system", content=column.system), *turns)
     if not turns:
         raise ApiProblem("error.prompt_empty", code="prompt_empty", param="prompt")
+    model = services.model(column.model)
+    if column.base is not None:
+        services.model(column.base)
     return Question(
         model=column.model,
         messages=turns,
-        sampling=over(services.chat.catalogue.defaults(column.model), given),
+        sampling=over(services.chat.catalogue.defaults(model.id), given),
         loading=column.loading,
         base=column.base,
     )

@@ -32,7 +32,7 @@ def router(services: Services, follower: Follower) -> APIRouter:
 
     @routes.get("/models/{model:path}")
     def read_model(model: str) -> ModelEntry:
-        return _entry(chat.catalogue.find(model))
+        return _entry(services.model(model))
 
     @routes.post("/chat/completions", response_model=ChatCompletion)
     async def create_chat_completion(asked: ChatRequest, request: Request) -> object:
@@ -80,7 +80,7 @@ def router(services: Services, follower: Follower) -> APIRouter:
 
 
 def _ask(services: Services, asked: ChatRequest | CompletionRequest) -> Answering:
-    defaults = services.chat.catalogue.defaults(asked.model)
+    defaults = services.chat.catalogue.defaults(services.model(asked.model).id)
     return services.chat.ask(asked.questions(defaults), owner=OWNER)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from easytune.inference_errors import ModelUnknown
+from easytune.services.catalogue import Model
 from easytune.services.chat import Chat
 from easytune.services.conversations import Conversations
 
@@ -12,3 +14,14 @@ class Services:
 
     chat: Chat
     conversations: Conversations
+
+    def model(self, name: str) -> Model:
+        """Return a model that is on this machine.
+
+        The page may name any model of the hub, and shows how its download goes. A program that
+        mistypes a name should hear so, and not start a download. Raises ModelUnknown.
+        """
+        found = self.chat.catalogue.find(name)
+        if not found.is_here:
+            raise ModelUnknown(model=name)
+        return found

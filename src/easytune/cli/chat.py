@@ -46,7 +46,11 @@ class Talk:
         return {"failed": 1, "cancelled": INTERRUPTED}.get(answer.reason or "", 0)
 
     def go_on(self) -> int:
-        """Answer what is typed, line by line, until there is no more or /quit."""
+        """Answer what is typed, line by line, until there is no more or /quit.
+
+        Returns 1 when nobody sat there to see that an answer failed, else 0.
+        """
+        status = 0
         if sys.stdin.isatty():
             self._say("cli.chat.hint")
         for line in self._lines():
@@ -58,8 +62,10 @@ class Talk:
                 case "/new":
                     self._turns = self._beginning
                 case prompt:
-                    self._ask(prompt)
-        return 0
+                    answer = self._ask(prompt)
+                    if answer.reason == "failed" and not sys.stdin.isatty():
+                        status = 1
+        return status
 
     def _lines(self) -> Iterator[str]:
         if not sys.stdin.isatty():

@@ -96,8 +96,13 @@ class Answering:
             if not self._held.batches:
                 key = one.place
             together.setdefault(key, []).append(one)
-        alone: Mode = "alone" if len(together) == 1 else "in_turn"
-        return [Group(some, "batch" if some[1:] else alone) for some in together.values()]
+        if len(together) == 1:
+            return [Group(some, "batch" if some[1:] else "alone") for some in together.values()]
+        # Two columns with one adapter that cannot be mixed share a batch, but not with the rest.
+        return [
+            Group(some, "batch" if key == "mixed" and some[1:] else "in_turn")
+            for key, some in together.items()
+        ]
 
     def _answer(self, asked: list[Asked], mode: Mode) -> None:
         held = self._held

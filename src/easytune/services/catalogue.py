@@ -42,7 +42,7 @@ class Model:
     id: str
     kind: Kind
     title: str
-    """For people; a checkpoint's ends in `@<step>`."""
+    """For people: what it is called, and when its run began."""
     folder: Path
     base: str | None
     """Id of the base model of an adapter; None for whole models, and when it is not here."""
@@ -58,6 +58,10 @@ class Model:
     """Whether it needs a base model: adapters, and checkpoints that are adapters."""
     is_here: bool = True
     """False for a model of the hub that has yet to be downloaded."""
+    name: str = ""
+    """What its run is called; "" for what no run here has made."""
+    began: datetime | None = None
+    """When its run began."""
 
 
 class Catalogue:
@@ -195,18 +199,23 @@ class Catalogue:
 
     def _of_run(self, summary: RunSummary) -> list[Model]:
         """Return what a run has made: its checkpoints, and its result once it has ended."""
-        title = f"{summary.name} · {summary.created.astimezone():%Y-%m-%d %H:%M}"
+        began = f"{summary.created.astimezone():%Y-%m-%d %H:%M}"
         made: list[Model] = []
         result = self._folders.look(summary.folder.adapter) if summary.state in ENDED else None
         if result and result.problem is None:
             kind: Kind = "adapter" if result.is_adapter else "merged"
-            made.append(self._made(summary.id, kind, title, result))
+            made.append(self._made(summary.id, kind, f"{summary.name} · {began}", result))
         for step, folder in discovery.whole_checkpoints(summary.folder.checkpoints):
             if found := self._folders.look(folder):
                 name = f"{summary.id}@{step}"
-                model = self._made(name, "checkpoint", f"{title} @{step}", found)
+                # The step first: narrow lists cut the end.
+                title = f"{summary.name} @{step} · {began}"
+                model = self._made(name, "checkpoint", title, found)
                 made.append(replace(_readable(model), step=step))
-        return [replace(model, run=summary.id) for model in made]
+        return [
+            replace(model, run=summary.id, name=summary.name, began=summary.created)
+            for model in made
+        ]
 
     def _with_base(self, model: Model, ids: dict[Path, str], known: Iterable[Model]) -> Model:
         """Return an adapter with its base, or with the reason why it has none."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from easytune import paths, wire
-from easytune.errors import EasyTuneError
+from easytune.errors import EasyTuneError, Unexpected
 from easytune.inference_errors import HostCrashed, HostKilled, HostOutOfMemory
 from easytune.job import slug
 from easytune.services import memory, processes
@@ -100,7 +100,7 @@ class Host:
         with self._lock:
             self._requests[request] = _Pending(sink, set(range(len(columns))))
         if self.has_ended:
-            self._fail_all()
+            self._fail([*self._requests], self.cause())
         else:
             self._letters.put(wire.Generate(request=request, columns=columns))
         return request
@@ -148,10 +148,23 @@ class Host:
         # Where it has ended meanwhile, the reading thread finds out why.
         with suppress(OSError):
             while (letter := self._letters.get()) is not None:
-                stream.write(letter.model_dump_json().encode() + b"\n")
+                stream.write(self._line(letter))
                 stream.flush()
         with suppress(OSError):
             stream.close()
+
+    def _line(self, letter: Request) -> bytes:
+        """Return a letter as it is sent: nothing for one that no encoding can write, and fails."""
+        try:
+            return letter.model_dump_json().encode() + b"\n"
+        except ValueError as error:
+            cause = Unexpected(reason=str(error).partition("\n")[0])
+        if isinstance(letter, wire.Generate):
+            self._fail([letter.request], cause)
+        elif isinstance(letter, wire.Start):
+            self._refused = wire.Refused(code=cause.code(), values=cause.values)
+            self._letters.put(None)
+        return b""
 
     def _read(self) -> None:
         stream = self._process.stdout
@@ -194,7 +207,7 @@ class Host:
         if isinstance(self._guard, subprocess.Popen):
             self._guard.kill()
         self._ended.set()
-        self._fail_all()
+        self._fail([*self._requests], self.cause())
         self._on_end(self.cause())
 
     def cause(self) -> Cause:
@@ -211,11 +224,12 @@ class Host:
             return HostKilled(model=self._title, signal=signal)
         return HostCrashed(model=self._title)
 
-    def _fail_all(self) -> None:
-        with self._lock:
-            left, self._requests = self._requests, {}
-        cause = self.cause()
-        for request, pending in left.items():
+    def _fail(self, requests: Sequence[str], cause: Cause) -> None:
+        for request in requests:
+            with self._lock:
+                pending = self._requests.pop(request, None)
+            if pending is None:
+                continue
             for column in sorted(pending.open):
                 pending.sink(_ended_by(cause, request, column))
 

@@ -1,10 +1,13 @@
 """The base models in memory: one host each, within a budget, the longest unused goes first."""
 
 import logging
+import math
+import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +27,9 @@ from easytune.wire import Began, Column, Ended, Piece, Queued, Reply
 TICK_S = 1.0
 _PRESSURE_GB = 0.3
 _MINUTE_S = 60.0
+_AGAIN_S = 0.2
+# After others have loaded, for somebody else's answer to end.
+_PATIENCE_S = 5.0
 _FAILURES_KEPT = 3
 
 _log = logging.getLogger(__name__)
@@ -50,7 +56,7 @@ class Pool:
         """Return the slot of a base model, loading it when it is not there.
 
         Nobody unloads it before `release`, or while a request runs on it. Waits while idle models
-        are unloaded for it, not for the loading itself. Raises MemoryShort.
+        are unloaded for it and others finish loading, not for its own. Raises MemoryShort.
         """
         key = (base.id, loading)
         with self._lock:
@@ -164,32 +170,49 @@ class Pool:
 
     def _bring_up(self, key: tuple[str, LoadingSection], slot: Slot) -> None:
         if slot.base.is_here:
-            self._starter.submit(self._open, key, slot).result()
+            self._start_host(key, slot, slot.base.folder)
         else:
             slot.phase = "downloading"
             threading.Thread(target=self._download, args=(key, slot), daemon=True).start()
 
     def _download(self, key: tuple[str, LoadingSection], slot: Slot) -> None:
         section = ModelSection(base_model=slot.base.id)
+        folder: Path | None = None
+        problem: EasyTuneError = Unexpected(reason="the download broke off")
         try:
             folder = model_files.fetch(section, self._home)
-        except EasyTuneError as problem:
-            self._settle(slot, problem)
-            return
-        except OSError as problem:
-            self._settle(slot, Unexpected(reason=str(problem)))
-            return
-        slot.phase = "importing"
-        self._starter.submit(self._open, key, slot, folder)
+        except EasyTuneError as known:
+            problem = known
+        except OSError as error:
+            problem = Unexpected(reason=str(error))
+        finally:
+            # Also where a library of the hub raises what nobody expects: the page must not wait.
+            if folder is None:
+                self._settle(slot, problem)
+        if folder is not None:
+            slot.phase = "importing"
+            self._start_host(key, slot, folder)
 
-    def _open(
-        self, key: tuple[str, LoadingSection], slot: Slot, folder: Path | None = None
-    ) -> None:
-        """Make room for a slot and start its host. On the starting thread, one at a time."""
-        folder = folder or slot.base.folder
-        if self._slots.get(key) is not slot:
-            # Given up while it was downloaded.
+    def _start_host(self, key: tuple[str, LoadingSection], slot: Slot, folder: Path) -> None:
+        """Make room for a slot and start its host, as soon as others that load leave room."""
+        try:
+            while self._starter.submit(self._open, key, slot, folder).result():
+                if self._closed.wait(_AGAIN_S):
+                    return
+        except CancelledError:
             return
+
+    def _open(self, key: tuple[str, LoadingSection], slot: Slot, folder: Path) -> bool:
+        """Make room for a slot and start its host. On the starting thread, one at a time.
+
+        Tells whether to try again: what others that load will take is a guess, and once they
+        have answered they can be unloaded.
+        """
+        if self._slots.get(key) is not slot:
+            # Given up while it was downloaded, or while it waited.
+            return False
+        if any(self._is_loading(other) for other in self.slots()):
+            slot.patient_until = time.monotonic() + _PATIENCE_S
         try:
             self._admit(slot, folder)
             limits = settings.load(self._home).inference
@@ -201,12 +224,14 @@ class Pool:
                 lambda cause: self._ended(slot, cause), self._command,
             )  # fmt: skip
         except EasyTuneError as problem:
+            if isinstance(problem, MemoryShort) and time.monotonic() < slot.patient_until:
+                return True
             self._forget(key, slot)
             self._settle(slot, problem)
-            return
-        except OSError as problem:
+            return False
+        except (OSError, subprocess.SubprocessError) as problem:
             self._settle(slot, Unexpected(reason=str(problem)))
-            return
+            return False
         with self._lock:
             slot.host = host
             is_wanted = self._slots.get(key) is slot and not self._closed.is_set()
@@ -214,6 +239,7 @@ class Pool:
         if not is_wanted:
             host.close()
         self._changed()
+        return False
 
     def _admit(self, slot: Slot, folder: Path) -> None:
         """Unload idle models until this one fits. Raises MemoryShort."""
@@ -224,7 +250,9 @@ class Pool:
             if self._give_up_oldest("budget", slot):
                 continue
             if free < smallest:
-                need, free = round(smallest, 1), round(max(0.0, free), 1)
+                slot.need_gb = 0.0
+                # To the safe side: "needs 0.6 GB, 0.6 GB are free" would explain nothing.
+                need, free = math.ceil(smallest * 10) / 10, math.floor(max(0.0, free) * 10) / 10
                 raise MemoryShort(model=slot.base.title, need_gb=need, free_gb=free)
             slot.need_gb = smallest
 
@@ -339,6 +367,9 @@ class Pool:
         failed = [slot for slot in self.slots() if slot.state == "failed" and slot.is_idle]
         for slot in failed[_FAILURES_KEPT - 1 :]:
             self._remove(slot)
+
+    def _is_loading(self, slot: Slot) -> bool:
+        return slot.host is not None and not slot.settled.is_set()
 
     def _is_gone(self, slot: Slot) -> bool:
         return slot.host is not None and slot.host.has_ended

@@ -43,6 +43,7 @@ class Slot:
     last_used: datetime = field(default_factory=lambda: datetime.now(UTC))
     host: Host | None = None
     problem: EasyTuneError | wire.Refused | None = None
+    patient_until: float = float("-inf")
     wanted_by: str | None = None
     settled: threading.Event = field(default_factory=threading.Event)
     """Set once it can answer, or never will."""

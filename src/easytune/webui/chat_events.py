@@ -58,14 +58,14 @@ class Handlers:
         return self._begun(request, conversation, wish, model, system, values)
 
     def answered(
-        self, request: gr.Request, conversation: str, kind: Any, *values: Any
+        self, request: gr.Request, conversation: str, kind: Any, base: str | None, *values: Any
     ) -> Iterator[Any]:
         """Yield the answer as it grows."""
         lang, live, answer = self._lang(request), None, Answer()
         config = self._panel.form.lenient(*values)
         try:
             for answer, is_new in self._turns.answers(
-                conversation, kind, config, str(request.session_hash)
+                conversation, kind, config, str(request.session_hash), base or ""
             ):
                 live = live or chat_view.Live(lang, self._before(conversation, kind))
                 yield live.drawn(answer) if is_new else gr.skip()
@@ -92,7 +92,7 @@ class Handlers:
             found, question = self._turns.undone(conversation)
         except EasyTuneError as error:
             raise spoken(error, lang) from error
-        return [chat_view.messages(found, None, lang), None, question]
+        return [self._messages(found, None, lang), None, question]
 
     def _begun(
         self, request: gr.Request, conversation: str, wish: Wish, model: str, system: str,
@@ -108,7 +108,7 @@ class Handlers:
         plan = planned(found, wish.kind)
         # An answer that is gone on with is drawn where it grows.
         keep = plan.keep - 1 if plan.continued else plan.keep
-        drawn = chat_view.messages(found, keep, lang, is_busy=True)
+        drawn = self._messages(found, keep, lang, is_busy=True)
         before = plan.continued.content if plan.continued else ""
         live = chat_view.Live(lang, before).drawn(Answer())
         return [found.id, drawn, live, "" if wish.kind == "ask" else gr.skip(), wish.kind]
@@ -130,20 +130,22 @@ class Handlers:
     ) -> list[Any]:  # fmt: skip
         """Show the tab as this page left it; `wanted` is a model to begin a conversation with."""
         lang = self._lang(request)
-        choices = model_picker.choices(self._context.chat.catalogue.list(), lang)
-        presets = gr.update(choices=chat_settings.names(self._context.presets))
+        models = self._context.chat.catalogue.list()
+        choices = model_picker.choices(models, lang)
+        lists = [gr.update(choices=chat_settings.names(self._context.presets)),
+                 gr.update(choices=model_picker.bases(models, lang))]  # fmt: skip
         if wanted:
             picked = self._picked(wanted, values)
             return ["", "", *self._drawn(None, lang), gr.update(choices=choices, value=wanted),
-                    *picked, presets]  # fmt: skip
+                    *picked, *lists]  # fmt: skip
         found = self._found(conversation)
         if found is None:
             chosen = gr.update(choices=choices, value=model or model_picker.DEMO)
             rest = _skips(len(self._panel.outputs) - 1)
-            return ["", "", *self._drawn(None, lang), chosen, *rest, presets]
+            return ["", "", *self._drawn(None, lang), chosen, *rest, *lists]
         chosen = gr.update(choices=choices, value=found.model)
         return [found.id, "", *self._drawn(found, lang), *self._settings(found, chosen, values),
-                presets]  # fmt: skip
+                *lists]  # fmt: skip
 
     def selected(self, request: gr.Request, event: gr.EventData, *values: Any) -> list[Any]:
         """Show a conversation with the settings it was left with."""
@@ -207,7 +209,12 @@ class Handlers:
 
     def _drawn(self, found: Conversation | None, lang: str) -> list[Any]:
         """Return the messages, no live answer, and the warning."""
-        return [chat_view.messages(found, None, lang), None, self._context_use(found, lang)]
+        return [self._messages(found, None, lang), None, self._context_use(found, lang)]
+
+    def _messages(
+        self, found: Conversation | None, keep: int | None, lang: str, is_busy: bool = False
+    ) -> Shown:
+        return chat_view.messages(found, keep, lang, self._states.names(lang), is_busy)
 
     def _found(self, conversation: str) -> Conversation | None:
         try:
@@ -218,22 +225,30 @@ class Handlers:
     # --- the model and how it answers ---------------------------------------
 
     def chosen(self, request: gr.Request, model: str | None, *values: Any) -> list[Any]:
-        """Set what the files of a newly chosen model ask for, and show its state."""
-        del request
-        return self._picked(model or "", values)
+        """Set what the files of a newly chosen model ask for; find what was typed."""
+        models = self._context.chat.catalogue.list()
+        found = model_picker.meant(models, str(model or "").strip(), self._lang(request))
+        return [found or None, *self._picked(found, values)]
 
-    def clicked(self, request: gr.Request, event: gr.EventData, model: str, *values: Any) -> Any:
+    def based(self, request: gr.Request, base: str | None) -> str:
+        """Find the base that was typed."""
+        models = self._context.chat.catalogue.list()
+        return model_picker.meant(models, str(base or "").strip(), self._lang(request))
+
+    def clicked(
+        self, request: gr.Request, event: gr.EventData, model: str, base: str | None, *values: Any
+    ) -> Any:
         """Load or unload a model."""
         lang, id = self._lang(request), str(event._data.get("id", ""))
         try:
             if event._data.get("action") == "load":
                 loading = self._panel.form.lenient(*values).loading
-                self._context.chat.load(id, loading)
+                self._context.chat.load(id, loading, base or None)
             elif event._data.get("action") == "unload":
                 self._context.chat.unload(id)
         except EasyTuneError as error:
             raise spoken(error, lang) from error
-        return self._states.told(model or "", lang)
+        return self._states.told(model or "", base or "", lang)
 
     def preset_chosen(self, request: gr.Request, name: str | None, *values: Any) -> list[Any]:
         """Set what a preset holds; a new name sets nothing until it is saved."""
@@ -288,14 +303,14 @@ class Handlers:
 
     def ticked(
         self, request: gr.Request, shown: Shown | None, conversation: str, search: str,
-        model: str | None,
+        model: str | None, base: str | None,
     ) -> Any:  # fmt: skip
         """Answer the timer: the models, the list, and what other pages did here."""
         lang, before = self._lang(request), shown or {}
         now: Shown = {}
         found, told = (
             self.listed(request, search, conversation),
-            self._states.told(model or "", lang),
+            self._states.told(model or "", base or "", lang),
         )
         updates = [
             found if _is_new("list", found, before, now) else gr.skip(),
@@ -320,7 +335,7 @@ class Handlers:
         if not _is_new("messages", [lang, *stamp], before, now):
             return [gr.skip(), gr.skip(), use]
         live = chat_view.elsewhere(lang) if taken_by is not None else None
-        return [chat_view.messages(found, None, lang, is_busy=live is not None), live, use]
+        return [self._messages(found, None, lang, is_busy=live is not None), live, use]
 
     # --- words --------------------------------------------------------------
 

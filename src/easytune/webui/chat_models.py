@@ -8,7 +8,7 @@ from easytune.services.catalogue import Catalogue, Model
 from easytune.services.chat import Chat, HeldModel
 from easytune.services.runs import Runs
 from easytune.webui import model_picker
-from easytune.webui.chat_view import failure, loading, model_name
+from easytune.webui.chat_view import failure, loading
 from easytune.webui.pickers import count, size
 from easytune.webui.run_view import ACTIVE
 from easytune.webui.spoken import sentence
@@ -29,30 +29,40 @@ class ModelStates:
         self._chat = chat
         self._runs = runs
 
-    def told(self, chosen: str, lang: str) -> str:
-        """Return the state of the chosen model, and of all others in memory."""
+    def told(self, chosen: str, base: str, lang: str) -> str:
+        """Return the state of the chosen model, and of all others in memory.
+
+        `base` is what was chosen as its base; "" leaves that to the model.
+        """
         held = self._chat.held()
-        parts = [self._about(chosen, held, lang), self._training(held, lang)]
+        parts = [self._about(chosen, base, held, lang), self._training(held, lang)]
         parts += [self._card(one, lang) for one in held]
         parts.append(self._given_back(held, lang))
         return f'<div class="et-model-states">{"".join(parts)}</div>'
 
+    def names(self, lang: str) -> dict[str, str]:
+        """Return what people call the models that are here, by their ids."""
+        return model_picker.names(self._chat.catalogue.list(), lang)
+
     def context_length(self, chosen: str) -> int | None:
         """Return how many tokens the chosen model reads, once it is in memory."""
         base = base_id(self._chat.catalogue, chosen)
-        ready = next((one.ready for one in self._chat.held() if one.id == base), None)
+        held = self._chat.held()
+        # An adapter may be on another base than its own.
+        ready = next((one.ready for one in held if chosen in one.adapters), None)
+        ready = ready or next((one.ready for one in held if one.id == base), None)
         return ready.context_length if ready else None
 
-    def _about(self, chosen: str, held: list[HeldModel], lang: str) -> str:
+    def _about(self, chosen: str, base: str, held: list[HeldModel], lang: str) -> str:
         """Return what stands between the chosen model and an answer; nothing when it is there."""
         if not chosen:
             return ""
         try:
             model = self._chat.catalogue.find(chosen)
-            base = self._chat.catalogue.base_of(model)
+            whole = self._chat.catalogue.base_of(model, base or None)
         except EasyTuneError as error:
             return f'<p class="et-fact et-bad" role="alert">{escape(sentence(error, lang))}</p>'
-        if any(one.id == base.id and one.state != "failed" for one in held):
+        if any(one.id == whole.id and one.state != "failed" for one in held):
             return ""
         load = _button("load", chosen, t("chat.load", lang), "chat-load")
         told = escape(t("chat.not_loaded", lang))
@@ -84,7 +94,8 @@ class ModelStates:
         found = self._chat.given_back()
         if found is None or any(one.id == found[0] for one in held):
             return ""
-        told = t("chat.given_back", lang, model=model_name(found[0], lang), memory=size(found[1]))
+        name = self.names(lang).get(found[0], found[0])
+        told = t("chat.given_back", lang, model=name, memory=size(found[1]))
         return f'<p class="et-fact" id="chat-given-back" role="status">{escape(told)}</p>'
 
 

@@ -22,6 +22,7 @@ class SettingsPanel:
     model: gr.Dropdown
     state: gr.HTML
     system: gr.Textbox
+    base: gr.Dropdown
     form: Form[GenerationConfig]
     preset: gr.Dropdown
     save: gr.Button
@@ -51,14 +52,13 @@ def build() -> SettingsPanel:
     )  # fmt: skip
     with gr.Row(elem_classes=["et-form-grid"], elem_id="chat-essentials"):
         form.place(*_paths(lambda o: o.section == "sampling" and o.knob.level == "essential"))
-    for name, section, elem_id in (("more", "sampling", "chat-more"),
-                                   ("loading", "loading", "chat-loading")):  # fmt: skip
-        with (
-            gr.Accordion(label(f"chat.section.{name}"), open=False, elem_id=elem_id),
-            gr.Row(elem_classes=["et-form-grid"]),
-        ):
-            form.place(*(path for path in _paths(lambda o, s=section: o.section == s)
-                         if path not in form.placed))  # fmt: skip
+    with gr.Accordion(label("chat.section.more"), open=False, elem_id="chat-more"):
+        _rest(form, "sampling")
+    with gr.Accordion(label("chat.section.loading"), open=False, elem_id="chat-loading"):
+        base = model_picker.build(
+            "chat-base", label=label("chat.base"), info=label("chat.base_help"), value=""
+        )
+        _rest(form, "loading")
     preset = gr.Dropdown(
         [], value=None, label=label("chat.preset"), info=label("chat.preset_help"),
         allow_custom_value=True, interactive=True, elem_id="chat-preset",
@@ -67,7 +67,7 @@ def build() -> SettingsPanel:
         small: dict[str, Any] = {"size": "sm", "min_width": 60, "elem_classes": ["et-outlined"]}
         save = gr.Button(label("chat.preset_save"), elem_id="chat-preset-save", **small)
         delete = gr.Button(label("chat.preset_delete"), elem_id="chat-preset-delete", **small)
-    return SettingsPanel(model, state, system, form, preset, save, delete)
+    return SettingsPanel(model, state, system, base, form, preset, save, delete)
 
 
 def shown(
@@ -90,6 +90,13 @@ def names(presets: Presets) -> list[str]:
 def preset_of(name: str, system: str, config: GenerationConfig) -> Preset:
     """Return what is set now, as a preset."""
     return Preset(name.strip(), config.sampling, system)
+
+
+def _rest(form: Form[GenerationConfig], section: str) -> None:
+    """Place the options of a section that have no place yet."""
+    with gr.Row(elem_classes=["et-form-grid"]):
+        form.place(*(path for path in _paths(lambda o: o.section == section)
+                     if path not in form.placed))  # fmt: skip
 
 
 def _paths(wanted: Any) -> list[str]:

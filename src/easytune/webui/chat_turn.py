@@ -124,11 +124,12 @@ class Turns:
             return planned(found, wish.kind).conversation
 
     def answers(
-        self, conversation: str, kind: Kind, config: GenerationConfig, page: str
+        self, conversation: str, kind: Kind, config: GenerationConfig, page: str, base: str = ""
     ) -> Iterator[tuple[Answer, bool]]:
         """Answer a turn that was begun: yield the answer as it grows, and whether it is new.
 
-        Closing the iterator ends the answer and keeps what there is. What the models cannot do is
+        `base` is another base for an adapter than its own. Closing the iterator ends the answer and
+        keeps what there is. What the models cannot do is
         kept as a failed answer. Raises ConversationMissing, MessageMissing and ConversationBusy.
         """
         with self.alone(conversation, page):
@@ -137,7 +138,7 @@ class Turns:
             answer = Answer()
             yield answer, True
             try:
-                yield from self._answered(plan, config, answer)
+                yield from self._answered(plan, config, base, answer)
             finally:
                 self._keep(plan, answer)
             yield answer, True
@@ -155,7 +156,7 @@ class Turns:
         return {id: one for id, one in self._begun.items() if one[1] > since}
 
     def _answered(
-        self, plan: Plan, config: GenerationConfig, answer: Answer
+        self, plan: Plan, config: GenerationConfig, base: str, answer: Answer
     ) -> Iterator[tuple[Answer, bool]]:
         question = Question(
             model=plan.conversation.model,
@@ -163,6 +164,7 @@ class Turns:
             continued=plan.continued is not None,
             sampling=config.sampling,
             loading=config.loading,
+            base=base or None,
         )
         try:
             answering = self._chat.ask([question], owner=_owner(plan.conversation.id))

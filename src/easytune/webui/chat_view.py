@@ -3,7 +3,7 @@
 What is called `html` here was made safe by `answers_html`; everything else is drawn as text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 from zlib import crc32
@@ -12,7 +12,6 @@ from easytune.i18n import t
 from easytune.services.answer import Answer
 from easytune.services.conversations import Conversation, Message, Summary
 from easytune.webui.answers_html import Growing, render
-from easytune.webui.model_picker import DEMO
 
 WARN_AT = 0.85
 """Share of the context from which on the page warns."""
@@ -21,11 +20,16 @@ Drawn = dict[str, Any]
 
 
 def messages(
-    conversation: Conversation | None, keep: int | None, lang: str, is_busy: bool = False
+    conversation: Conversation | None,
+    keep: int | None,
+    lang: str,
+    names: Mapping[str, str],
+    is_busy: bool = False,
 ) -> Drawn:
     """Return the conversation to draw; `keep` leaves out what comes after so many messages.
 
-    `is_busy`: an answer is being written, so nothing can be done with the messages.
+    `names`: what people call the models, by their ids. `is_busy`: an answer is being written, so
+    nothing can be done with the messages.
     """
     if conversation is None or not conversation.messages:
         return {"id": conversation.id if conversation else "", "items": [], **_empty(lang)}
@@ -36,7 +40,9 @@ def messages(
         item = _item(message, lang)
         if message.role == "assistant" and message.model and message.model != model:
             if is_mixed:
-                item["marker"] = t("chat.switched", lang, model=model_name(message.model, lang))
+                item["marker"] = t(
+                    "chat.switched", lang, model=names.get(message.model, message.model)
+                )
             model = message.model
         if is_busy:
             item["actions"] = [name for name in item["actions"] if name == "copy"]
@@ -44,11 +50,6 @@ def messages(
             item["actions"] += _last_actions(message)
         items.append(item | {"key": _key(item)})
     return {"id": conversation.id, "items": items, "words": _words(lang)}
-
-
-def model_name(model: str, lang: str) -> str:
-    """Return what people call the model with this id."""
-    return t("form.choice.demo_model", lang) if model == DEMO else model
 
 
 def is_failed(message: Message) -> bool:
@@ -87,10 +88,13 @@ def context_use(conversation: Conversation | None, context: int | None, lang: st
     if last is None or not context:
         return ""
     used = (_number(last.details, "prompt_tokens") or 0) + (_number(last.details, "tokens") or 0)
-    if used < WARN_AT * context and not _number(last.details, "dropped"):
+    if _number(last.details, "dropped"):
+        told = t("chat.context_full", lang, context=f"{context:,}")
+    elif used >= WARN_AT * context:
+        share = min(100, round(100 * used / context))
+        told = t("chat.context", lang, share=share, context=f"{context:,}")
+    else:
         return ""
-    share = min(100, round(100 * used / context))
-    told = t("chat.context", lang, share=share, context=f"{context:,}")
     return f'<p class="et-chat-use" role="status">{escape(told)}</p>'
 
 

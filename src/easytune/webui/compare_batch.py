@@ -7,7 +7,7 @@ import gradio as gr
 
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
-from easytune.inference_errors import ComparisonMissing
+from easytune.inference_errors import ComparisonMissing, PromptEmpty
 from easytune.services.comparison import BatchProgress, Comparison
 from easytune.webui import compare_batch_view, compare_downloads
 from easytune.webui.compare_columns import ColumnsPanel
@@ -118,6 +118,9 @@ class BatchHandlers:
             prompts = self._panel.prompts.read(*values[:count])
             comparison = self._comparisons.create(self._columns.columns(setup, lang), kind="batch")
             self._comparisons.start_batch(comparison.id, prompts)
+        except PromptEmpty as error:
+            said = t("compare.prompts.none", lang)
+            raise gr.Error(said, title=t("app.problem", lang), print_exception=False) from error
         except EasyTuneError as error:
             raise spoken(error, lang) from error
         return [comparison.id, "1"]

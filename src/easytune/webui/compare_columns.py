@@ -68,8 +68,8 @@ class ColumnsPanel:
             )
             self.removes.append(
                 gr.Button(
-                    "×", size="sm", visible=False, min_width=0, elem_classes=["compare-remove"],
-                    elem_id=f"compare-remove-{place + 1}",
+                    label("compare.remove_column"), size="sm", visible=False, min_width=0,
+                    elem_classes=["compare-remove"], elem_id=f"compare-remove-{place + 1}",
                 )
             )  # fmt: skip
 
@@ -169,8 +169,7 @@ class ColumnsPanel:
         return setup.columns(self._titles(lang))
 
     def _titles(self, lang: str) -> dict[str, str]:
-        found = self._catalogue.list()
-        return {model.id: model_picker.title(model, lang) for model in found}
+        return model_picker.names(self._catalogue.list(), lang)
 
     def show(self, setup: Setup, lang: str) -> list[Any]:
         """Return updates of `outputs` that show a setup."""
@@ -185,7 +184,10 @@ class ColumnsPanel:
             str(setup.scope),
             *(gr.update(visible=place < count) for place in _PLACES),
             *(gr.update(choices=choices, value=value) for value in values),
-            *(gr.update(visible=count > FEWEST_COLUMNS and place < count) for place in _PLACES),
+            *(
+                button_update("compare.remove_column", count > FEWEST_COLUMNS and place < count)
+                for place in _PLACES
+            ),
             button_update("compare.add_column", count < MOST_COLUMNS),
             gr.update(choices=self.scopes(setup, lang), value=setup.scope),
             gr.update(value=own, visible=not everyone),

@@ -52,8 +52,9 @@ class LivePanel:
             self.hint = gr.HTML("", apply_default_css=False, elem_id="compare-hint")
             with gr.Row(elem_classes=["compare-ask"]):
                 self.prompt = gr.Textbox(
-                    "", show_label=False, placeholder=label("compare.prompt"), lines=1,
-                    max_lines=8, scale=8, min_width=160, elem_id="compare-prompt", container=False,
+                    "", label=label("compare.prompt_name"), show_label=False, lines=1, max_lines=8,
+                    placeholder=label("compare.prompt"), scale=8, min_width=160, container=False,
+                    elem_id="compare-prompt",
                 )  # fmt: skip
                 small: dict[str, Any] = {"scale": 0, "min_width": 110}
                 self.send = gr.Button(

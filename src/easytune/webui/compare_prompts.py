@@ -88,7 +88,7 @@ class PromptsPanel:
         """Say how many prompts there are, or what is wrong with them."""
         lang = self._context.language_of(request)
         try:
-            return _counted(self.read(*values), lang)
+            return _counted(self.read(*values), values[0], values[2], lang)
         except PromptEmpty:
             return ""
         except EasyTuneError as error:
@@ -116,7 +116,8 @@ def _of_file(file: str | None) -> list[Prompt]:
         raise replace(error, path=Path(file).name) from error
 
 
-def _counted(found: Sequence[Prompt], lang: str) -> str:
+def _counted(found: Sequence[Prompt], source: str, file: str | None, lang: str) -> str:
+    name = f"{Path(file).name}: " if source == "file" and file else ""
     known = sum(1 for prompt in found if prompt.reference)
     text = t("compare.prompts.counted", lang, prompts=len(found), references=known)
-    return f'<p class="et-fact">{escape(text)}</p>'
+    return f'<p class="et-fact">{escape(name + text)}</p>'

@@ -1,6 +1,7 @@
 """Blind vote: which of two answers is better, without knowing whose they are."""
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 from zlib import crc32
 
@@ -47,13 +48,29 @@ class VotePanel:
                 elem_id="compare-next",
             )  # fmt: skip
             self.results = gr.HTML("", apply_default_css=False, elem_id="compare-vote-results")
-            self.export = gr.HTML("", apply_default_css=False, elem_id="compare-preferences")
+            with gr.Row(elem_classes=["compare-under"]):
+                self.export = gr.HTML("", apply_default_css=False, elem_id="compare-preferences")
+                self.clear = gr.Button(
+                    label("compare.vote.clear"), size="sm", visible=False,
+                    elem_id="compare-clear", elem_classes=["et-outlined"],
+                )  # fmt: skip
+            with gr.Group(visible=False, elem_classes=["compare-dialog"]) as self.clearing:
+                self._question()
+
+    def _question(self) -> None:
+        self.question = gr.HTML("", padding=True, elem_id="compare-clear-question")
+        with gr.Row(elem_classes=["et-row"]):
+            self.keep = gr.Button(label("monitor.keep"), size="sm")
+            self.forget = gr.Button(
+                label("compare.vote.clear"), variant="stop", size="sm", elem_id="compare-forget"
+            )
 
     @property
     def outputs(self) -> list[Any]:
         """Return the components that `VoteHandlers.drawn` updates."""
         buttons = [*self.verdicts.values(), self.next]
-        return [self.ballot, self.answers, *buttons, self.results, self.export]
+        counted = [self.results, self.export, self.clear, self.clearing]
+        return [self.ballot, self.answers, *buttons, *counted]
 
 
 class VoteHandlers:
@@ -81,6 +98,9 @@ class VoteHandlers:
                 self.voting(verdict), [panel.comparison, panel.ballot], panel.outputs,
                 **told, trigger_mode="once",
             )  # fmt: skip
+        panel.clear.click(self.asked, panel.comparison, [panel.question, panel.clearing], **told)
+        panel.keep.click(lambda: gr.update(visible=False), None, panel.clearing, **now)
+        panel.forget.click(self.cleared, panel.comparison, panel.outputs, **told)
         return drawn
 
     def choices(self, request: gr.Request, *shown: str) -> dict[str, Any]:
@@ -123,6 +143,25 @@ class VoteHandlers:
 
         return voted
 
+    def asked(self, request: gr.Request, comparison: str | None) -> list[Any]:
+        """Ask whether all votes of the comparison are to go."""
+        lang = self._context.language_of(request)
+        try:
+            whole = self._comparisons.get(comparison or "")
+            voted = self._votes.tally(whole.id).voted
+        except EasyTuneError as error:
+            raise spoken(error, lang) from error
+        question = t("compare.vote.clear_really", lang, votes=voted, title=whole.title)
+        return [escape(question), gr.update(visible=True)]
+
+    def cleared(self, request: gr.Request, comparison: str | None) -> list[Any]:
+        """Forget all votes of the comparison, and begin again."""
+        try:
+            self._votes.clear(comparison or "")
+        except EasyTuneError as error:
+            raise spoken(error, self._context.language_of(request)) from error
+        return self.drawn(request, comparison)
+
     def _voted(
         self, verdict: Verdict, request: gr.Request, comparison: str | None, content: Any
     ) -> Any:
@@ -142,14 +181,15 @@ class VoteHandlers:
         shown = compare_vote_view.ballot(whole, ballot, verdict, lang)
         return [None, shown, *_offered(vote=False, go_on=True), *counted]
 
-    def _counted(self, whole: Comparison, lang: str) -> list[str]:
-        """Return the results as HTML, and the link to the votes once there are some."""
+    def _counted(self, whole: Comparison, lang: str) -> list[Any]:
+        """Return the results as HTML, and what can be done with the votes once there are some."""
         tally, pairs = self._votes.tally(whole.id), self._votes.pairs(whole.id)
         results = compare_vote_view.results(whole, pairs, tally, lang)
         if not tally.voted:
-            return [results, ""]
+            return [results, "", *_clearing(False)]
         left_out = compare_vote_view.left_out(self._votes.left_out(whole.id), lang)
-        return [results, compare_downloads.preferences_link(whole.id, lang) + left_out]
+        link = compare_downloads.preferences_link(whole.id, lang) + left_out
+        return [results, link, *_clearing(True)]
 
 
 def _read(content: Any) -> Ballot | None:
@@ -169,7 +209,12 @@ def _belongs(ballot: Ballot, comparison: Comparison) -> bool:
 
 def _nothing(text: str) -> list[Any]:
     offered = _offered(vote=False, go_on=False)
-    return [None, compare_vote_view.nothing(text), *offered, "", ""]
+    return [None, compare_vote_view.nothing(text), *offered, "", "", *_clearing(False)]
+
+
+def _clearing(offered: bool) -> list[Any]:
+    """Return updates of the button that clears the votes, and of its question: not asked."""
+    return [button_update("compare.vote.clear", offered), gr.update(visible=False)]
 
 
 def _offered(vote: bool, go_on: bool) -> list[Any]:

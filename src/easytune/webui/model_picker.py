@@ -14,7 +14,7 @@ from easytune.webui.spoken import sentence
 DEMO = "demo"
 """The model that is always there."""
 MARK = " / "
-"""Between a group and a model; `assets/chat.js` makes a heading of what stands before it."""
+"""Between a model and its group; `assets/chat.js` makes a heading of what stands behind it."""
 
 
 def build(elem_id: str, **more: Any) -> gr.Dropdown:
@@ -34,20 +34,52 @@ def choices(models: Sequence[Model], lang: str) -> list[tuple[str, str]]:
     return [(line(model, lang), model.id) for model in models]
 
 
+def meant(models: Sequence[Model], typed: str, lang: str) -> str:
+    """Return the id of the model somebody means who typed an id, or how its line begins.
+
+    What no line begins with is returned as it is: a folder, or a model of the hub.
+    """
+    if not typed or any(model.id == typed for model in models):
+        return typed
+    begun = (id for text, id in choices(models, lang) if text.lower().startswith(typed.lower()))
+    return next(begun, typed)
+
+
+def bases(models: Sequence[Model], lang: str) -> list[tuple[str, str]]:
+    """Return what can be chosen as the base of an adapter; "" leaves it to the adapter."""
+    whole = [model for model in models if not model.is_adapter and model.problem is None]
+    return [(t("chat.base_automatic", lang), ""), *choices(whole, lang)]
+
+
 def line(model: Model, lang: str) -> str:
-    """Return a model in one line: group, name, and what tells it from others."""
-    group = t(f"chat.kind.{model.kind}", lang)
-    parts = [title(model, lang), size(model.size_gb), f"{model.modified.astimezone():%Y-%m-%d}"]
+    """Return a model in one line: name, what tells it from others, and its group.
+
+    What tells most comes first: narrow pickers cut the end.
+    """
+    parts = [title(model, lang)]
+    if model.began is None:
+        parts.append(f"{model.modified.astimezone():%Y-%m-%d}")
+    parts.append(size(model.size_gb))
     if model.base_name:
         parts.append(t("chat.on_base", lang, base=model.base or model.base_name))
     if model.problem is not None:
         parts.append(t("chat.unusable", lang))
-    return group + MARK + " · ".join(parts)
+    return " · ".join(parts) + MARK + t(f"chat.kind.{model.kind}", lang)
 
 
 def title(model: Model, lang: str) -> str:
     """Return a model's name for people."""
-    return t("form.choice.demo_model", lang) if model.id == DEMO else model.title
+    if model.id == DEMO:
+        return t("form.choice.demo_model", lang)
+    if model.began is None:
+        return model.title
+    step = [t("chat.step", lang, step=f"{model.step:,}")] if model.step is not None else []
+    return " · ".join([model.name, *step, f"{model.began.astimezone():%Y-%m-%d %H:%M}"])
+
+
+def names(models: Sequence[Model], lang: str) -> dict[str, str]:
+    """Return id -> name for people."""
+    return {model.id: title(model, lang) for model in models}
 
 
 def problem(model: Model, lang: str) -> str:

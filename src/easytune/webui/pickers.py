@@ -112,7 +112,9 @@ def count(number: int) -> str:
 
 def size(gigabytes: float) -> str:
     """Return a size on disk with its unit."""
-    return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{gigabytes * 1000:.0f} MB"
+    if gigabytes >= 1:
+        return f"{gigabytes:.1f} GB"
+    return f"{gigabytes * 1e3:.0f} MB" if gigabytes >= 1e-3 else f"{gigabytes * 1e6:.0f} KB"
 
 
 def problem(text: str) -> str:

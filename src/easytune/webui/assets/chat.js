@@ -318,16 +318,16 @@
   };
 
   // --- models in groups ---------------------------------------------------------------
-  // Gradio's list has no headings: what stands before the mark becomes one.
+  // Gradio's list has no headings: what stands behind the last mark becomes one.
   const MARK = " / ";
   const headings = (list) => {
     let before = null;
     for (const line of list.querySelectorAll("ul[role=listbox] li")) {
       const text = [...line.childNodes].find((part) => part.nodeType === Node.TEXT_NODE && part.data.includes(MARK));
       if (text) {
-        const at = text.data.indexOf(MARK);
-        line.dataset.group = text.data.slice(0, at).trim();
-        text.data = text.data.slice(at + MARK.length);
+        const at = text.data.lastIndexOf(MARK);
+        line.dataset.group = text.data.slice(at + MARK.length).trim();
+        text.data = text.data.slice(0, at);
       }
       line.toggleAttribute("data-first", line.dataset.group !== before);
       before = line.dataset.group;
@@ -335,7 +335,12 @@
   };
   document.addEventListener("focusin", (event) => {
     const list = event.target.closest?.(".et-models");
-    if (!list || list.etWatched) return;
+    if (!list) return;
+    // What is typed searches all models, and not behind the name of the chosen one.
+    setTimeout(() => event.target.select?.());
+    // The list is there already when it is opened by the focus.
+    headings(list);
+    if (list.etWatched) return;
     list.etWatched = new MutationObserver(() => headings(list));
     list.etWatched.observe(list, { childList: true, subtree: true, characterData: true });
   });

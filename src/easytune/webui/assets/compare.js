@@ -137,13 +137,16 @@
 
   // --- what stays in this browser -------------------------------------------------
   const KEY = "easytune-compare";
-  et.compareKept = () => {
+  const read = () => {
     try {
       return JSON.parse(localStorage.getItem(KEY) || "null");
     } catch {
       return null;
     }
   };
+  // Read once: while the page takes its values, half of them are kept already.
+  const left = read();
+  et.compareKept = () => left;
   et.compareKeep = (setup, live, batch, view) => {
     if (setup) localStorage.setItem(KEY, JSON.stringify({ setup, live, batch, view }));
     return [];
@@ -159,9 +162,10 @@
     if (event.target.closest("[data-et-lang]")) setTimeout(() => document.querySelector("#compare-relabel")?.click(), 60);
   });
 
-  // A narrow column cuts the name of its model off.
+  // A narrow column cuts the name of its model off, and the button that removes it shows a cross.
   document.addEventListener("mouseover", (event) => {
     if (event.target.matches("#compare-models input")) event.target.title = event.target.value;
+    if (event.target.matches(".compare-remove")) event.target.title = event.target.textContent.trim();
   });
 
   // --- voting with the keys 1 to 4, and Enter for the next ------------------------
@@ -169,6 +173,7 @@
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches("textarea, input:not([type=radio], [type=checkbox])") && !event.target.readOnly;
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
+    if (event.key === "Enter" && event.target.closest("button, a")) return;
     const button = document.querySelector(event.key === "Enter" ? "#compare-next" : `#compare-vote-${VOTES[event.key]}`);
     if (!button || !button.offsetParent || button.disabled || event.target === button) return;
     event.preventDefault();

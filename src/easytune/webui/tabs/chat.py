@@ -15,6 +15,8 @@ TICK_SECONDS = 1.0
 ANSWERS_AT_ONCE = 40
 _DRAW = "easytune.chat.mount('{kind}', element, props, watch, trigger)"
 _ENTERING = "(...held) => easytune.chat.entering(held)"
+# A base was chosen for one adapter only.
+_OWN_BASE = "() => ''"
 _REMEMBER = "(id) => easytune.chat.remember(id)"
 _SAVE = "(file) => { if (file) easytune.saveFile(file.name, file.text); return []; }"
 
@@ -112,7 +114,7 @@ def _wire(page: _Page, on: Handlers, tab: gr.Tab) -> None:
     }  # fmt: skip
     looked: dict[str, Any] = {
         "fn": on.ticked,
-        "inputs": [page.shown, page.conversation, page.search, side.model],
+        "inputs": [page.shown, page.conversation, page.search, side.model, side.base],
         "outputs": [page.shown, page.list, side.state, *drawn], **now,
     }  # fmt: skip
 
@@ -125,7 +127,7 @@ def _wire(page: _Page, on: Handlers, tab: gr.Tab) -> None:
     answers: list[Any] = [
         # One output: Gradio looks at every output of an event for each of its yields.
         begin.success(
-            on.answered, [page.conversation, page.kind, *form.inputs], page.live,
+            on.answered, [page.conversation, page.kind, side.base, *form.inputs], page.live,
             **{**once, "concurrency_id": "answers"},
         ) for begin in begins
     ]  # fmt: skip
@@ -150,8 +152,10 @@ def _wire(page: _Page, on: Handlers, tab: gr.Tab) -> None:
     page.upload.upload(on.imported, page.upload, None, **told).then(**listed)
     page.search.input(**listed)
 
-    side.model.input(on.chosen, [side.model, *form.inputs], side.outputs[1:], **now).then(**looked)
-    side.state.click(on.clicked, [side.model, *form.inputs], side.state, **told)
+    side.model.input(on.chosen, [side.model, *form.inputs], side.outputs, **now).then(**looked)
+    side.model.change(None, None, side.base, js=_OWN_BASE, queue=False, api_visibility="private")
+    side.base.input(on.based, side.base, side.base, **now).then(**looked)
+    side.state.click(on.clicked, [side.model, side.base, *form.inputs], side.state, **told)
     side.preset.input(on.preset_chosen, [side.preset, *form.inputs], side.outputs[1:], **told)
     side.save.click(on.preset_saved, [side.preset, side.system, *form.inputs], side.preset, **told)
     side.delete.click(on.preset_deleted, side.preset, side.preset, **told)
@@ -160,5 +164,6 @@ def _wire(page: _Page, on: Handlers, tab: gr.Tab) -> None:
     tab.select(lambda: gr.Timer(active=True), None, page.timer, **now)
     tab.select(
         on.entered, [page.conversation, page.wanted, side.model, side.system, *form.inputs],
-        [page.conversation, page.wanted, *drawn, *side.outputs, side.preset], js=_ENTERING, **now,
+        [page.conversation, page.wanted, *drawn, *side.outputs, side.preset, side.base],
+        js=_ENTERING, **now,
     ).then(**looked)  # fmt: skip

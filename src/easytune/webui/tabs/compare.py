@@ -57,8 +57,8 @@ class _Page:
     def _top(self) -> None:
         self.view = gr.Radio(
             [(label(f"compare.view.{name}"), name) for name in VIEWS], value=VIEWS[0],
-            show_label=False, container=False, interactive=True, elem_id="compare-view",
-            elem_classes=["compare-segments"],
+            label=label("compare.view_name"), show_label=False, container=False, interactive=True,
+            elem_id="compare-view", elem_classes=["compare-segments"],
         )  # fmt: skip
         with gr.Row(elem_id="compare-marks"):
             self._marks()
@@ -69,8 +69,9 @@ class _Page:
             min_width=190, elem_id="compare-marking",
         )  # fmt: skip
         self.reference = gr.Dropdown(
-            [], value=None, show_label=False, container=False, interactive=True, scale=0,
-            min_width=220, filterable=False, visible=False, elem_id="compare-reference",
+            [], value=None, label=label("compare.mark"), show_label=False, container=False,
+            interactive=True, scale=0, min_width=220, filterable=False, visible=False,
+            elem_id="compare-reference",
         )  # fmt: skip
 
     @property
@@ -150,6 +151,9 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
         event.then(**shown).then(**looked)
     page.view.change(None, page.view, None, js=_SHOW)
     page.view.change(**choices).then(**drawn)
+    # What was begun or opened last is what one wants to judge.
+    for begun in ids:
+        begun.change(**{**choices, "inputs": [begun, page.vote.comparison]})
     page.relabel.click(**choices).then(**drawn)
     page.opened.change(
         on.reopened, page.opened, [page.opened, *ids, page.view, *columns.outputs], **told
