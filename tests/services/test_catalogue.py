@@ -48,7 +48,7 @@ def test_a_run_offers_its_adapter_and_each_checkpoint(home: Path, trained_home: 
     assert {model.base for model in found.values() if model.is_adapter} == {"demo"}
     assert [model.problem for model in found.values()] == [None] * len(found)
     assert (found[f"{run}@2"].run, found[f"{run}@2"].step) == (run, 2)
-    assert found[f"{run}@2"].title.endswith("@2")
+    assert found[f"{run}@2"].title.startswith("style @2 · ")
     assert 0 < found[run].size_gb < 0.01
 
 

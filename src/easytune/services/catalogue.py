@@ -85,6 +85,10 @@ class Catalogue:
         Raises ModelUnknown.
         """
         known = self.list()
+        if not any(model.id == model_id for model in known):
+            # It may have come since the last look.
+            self._listed_at = float("-inf")
+            known = self.list()
         for model in known:
             if model.id == model_id:
                 return model

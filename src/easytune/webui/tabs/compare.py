@@ -160,4 +160,5 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     )
     page.marking.input(lambda marking: gr.update(visible=marking), *page.marks, **now)
     changes = [columns.setup.change, *(one.change for one in ids), page.view.change]
-    gr.on(changes, None, [columns.setup, *ids, page.view], None, js=_KEEP)
+    # Each change counts, also while another is being kept.
+    gr.on(changes, None, [columns.setup, *ids, page.view], js=_KEEP, trigger_mode="multiple")

@@ -185,7 +185,7 @@ class _Handlers:
         return self._held(self._lang(request))
 
     def _held(self, lang: str) -> str:
-        told = self._states.told("", lang)
+        told = self._states.told("", "", lang)
         empty = f'<p class="et-quiet">{escape(t("settings.nothing_held", lang))}</p>'
         return told if self._context.chat.held() else empty + told
 
