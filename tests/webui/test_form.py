@@ -14,6 +14,7 @@ from easytune.errors import ConfigInvalid
 from easytune.options import Option
 from easytune.webui.context import Context
 from easytune.webui.form import Form
+from easytune.webui.language import all_options
 from easytune.webui.tabs import train
 
 OPTIONS = {option.path: option for option in options()}
@@ -183,7 +184,7 @@ def test_texts_for_choices_belong_to_choices_that_exist() -> None:
     prefix = "form.choice."
     keys = [key.removeprefix(prefix) for key in i18n.texts("en") if key.startswith(prefix)]
     known = {
-        f"{path}.{value}" for path, o in OPTIONS.items() for value in get_args(o.field.annotation)
+        f"{o.path}.{value}" for o in all_options() for value in get_args(o.field.annotation)
     }
     bundled = {"demo_model", "demo.style", "demo.knowledge", "demo.instruction"}
 
