@@ -52,6 +52,13 @@ def tab(visitor: BrowserContext, server: AppServer) -> Iterator[Page]:
     page.close()
 
 
+# What the page does by itself when it goes away; here so that the answer alone is looked at.
+KEEP = """id => {
+  const kept = JSON.parse(localStorage.getItem('easytune-compare'));
+  localStorage.setItem('easytune-compare', JSON.stringify({...kept, live: id}));
+}"""
+
+
 def test_a_base_and_two_adapters_answer_together_and_a_reload_keeps_it(tab: Page) -> None:
     choose(tab, 2, "tuned-a")
     choose(tab, 3, "tuned-b")
@@ -124,7 +131,9 @@ def test_a_page_that_goes_away_ends_its_answers_and_keeps_what_they_said(tab: Pa
     ask(tab, "Go on and on.")
     chip = answers(tab, 0).nth(0).locator(".compare-chip")
     expect(chip).to_have_text("Answering", timeout=60_000)
+    begun = tab.locator("#compare-live-id :is(textarea, input)").input_value()
 
+    tab.evaluate(KEEP, begun)
     tab.reload()
     enter(tab)
     expect(chip).to_have_text("Stopped", timeout=30_000)
