@@ -183,9 +183,7 @@ def test_qlora_says_what_it_needs_where_it_cannot_work(form: Form) -> None:
 def test_texts_for_choices_belong_to_choices_that_exist() -> None:
     prefix = "form.choice."
     keys = [key.removeprefix(prefix) for key in i18n.texts("en") if key.startswith(prefix)]
-    known = {
-        f"{o.path}.{value}" for o in all_options() for value in get_args(o.field.annotation)
-    }
+    known = {f"{o.path}.{value}" for o in all_options() for value in get_args(o.field.annotation)}
     bundled = {"demo_model", "demo.style", "demo.knowledge", "demo.instruction"}
 
     assert set(keys) - known == bundled
