@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from easytune import records
+from easytune import locks, records
 from easytune.i18n import t
 from easytune.job import JobFolder
-from easytune.services import locks, processes
+from easytune.services import processes
 from easytune.services.story import Story
 from tests.services.lab import Lab, eventually, write_events
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from easytune import job, paths
+from easytune import job, locks, paths
 from easytune.config import TrainConfig
 from easytune.job import Job, JobFolder
-from easytune.services import dispatch, locks, processes
+from easytune.services import dispatch, processes
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 StartRun = Callable[..., JobFolder]

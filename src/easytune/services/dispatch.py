@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from easytune import records
+from easytune import locks, records
 from easytune.job import JobFolder
-from easytune.services import folders, locks, processes
+from easytune.services import folders, processes
 
 LOCK = "dispatch.lock"
 TICK_S = 0.5

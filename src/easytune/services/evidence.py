@@ -5,11 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from easytune import errors, records
+from easytune import errors, locks, records
 from easytune.errors import EasyTuneError
 from easytune.events import Event, Failed, Finished, Stopped
 from easytune.job import JobFolder
-from easytune.services import locks, log, processes
+from easytune.services import log, processes
 
 State = Literal[
     "queued", "starting", "running", "stopping", "finished", "stopped", "failed", "crashed", "lost"

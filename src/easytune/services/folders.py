@@ -5,9 +5,8 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from easytune import paths
+from easytune import locks, paths
 from easytune.job import Job, JobFolder
-from easytune.services import locks
 
 
 def all_folders(home: Path) -> list[JobFolder]:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from easytune import records
-from easytune.services import locks, processes
+from easytune import locks, records
+from easytune.services import processes
 
 # The names in `easytune.job.JobFolder`, which would load pydantic; a test holds them equal.
 LOCK, REVOKED, STOP, LOG = "lock", "revoked", "stop", "log.txt"

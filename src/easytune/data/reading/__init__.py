@@ -1,0 +1,1 @@
+"""Reading any file or archive as a stream of rows, and telling what it is."""

@@ -1,0 +1,1 @@
+"""Steps that change rows: cleaning, filtering, duplicates, personal data, splitting, mixing."""

@@ -1,0 +1,1 @@
+"""Datasets and their immutable versions: Parquet segments, order, diff, rollback."""
