@@ -1,12 +1,13 @@
-"""Runs that a stand-in worker reports, under the real runner."""
+"""Runs that a stand-in worker reports, under the real runner; a browser that stays."""
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext
 
 from easytune import job, locks, paths
 from easytune.config import TrainConfig
@@ -15,6 +16,15 @@ from easytune.services import dispatch, processes
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 StartRun = Callable[..., JobFolder]
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that keeps the app's scripts from page to page."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+    context.set_default_timeout(30_000)
+    yield context
+    context.close()
 
 
 @pytest.fixture

@@ -11,45 +11,25 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from easytune.config import TrainConfig
 from easytune.config_file import load_file
-from tests.conftest import AppServer, end_processes_of, environment_for
+from tests.conftest import AppServer
 
 pytestmark = pytest.mark.browser
 RANK = "#option-lora-rank input"
 expect.set_options(timeout=20_000)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """One app for the tests that start no run."""
-    home = tmp_path_factory.mktemp("train") / "home"
-    home.mkdir()
-    running = AppServer(home, environment_for(home)).wait()
-    yield running
-    running.kill()
-    end_processes_of(home)
-
-
-@pytest.fixture(scope="module")
-def visitor(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser that keeps the app's scripts from page to page."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
-
-
 @pytest.fixture
-def tab(visitor: BrowserContext, server: AppServer) -> Iterator[Page]:
+def tab(visitor: BrowserContext, shared_app: AppServer) -> Iterator[Page]:
     """The Train tab with its first preview drawn, as somebody new finds it."""
-    page = _open(visitor.new_page(), server)
+    page = _open(visitor.new_page(), shared_app)
     yield page
     page.evaluate("localStorage.clear()")
     visitor.clear_cookies()
     page.close()
 
 
-def _open(page: Page, server: AppServer) -> Page:
-    page.goto(server.url)
+def _open(page: Page, app: AppServer) -> Page:
+    page.goto(app.url)
     expect(page.locator("#train-tokens")).to_be_visible()
     expect(page.locator("#train-facts")).to_contain_text("M")
     return page
@@ -175,7 +155,7 @@ def test_a_bad_value_is_explained_at_its_control_until_it_is_mended(tab: Page) -
 
 
 def test_start_refuses_a_bad_value_in_a_closed_section_and_opens_it(
-    tab: Page, server: AppServer
+    tab: Page, shared_app: AppServer
 ) -> None:
     _unfold(tab, "optim")
     tab.fill("#option-optim-weight_decay input", "7")
@@ -184,7 +164,7 @@ def test_start_refuses_a_bad_value_in_a_closed_section_and_opens_it(
 
     expect(tab.locator("#option-optim-weight_decay")).to_contain_text("Should be at most 1, not 7.")
     expect(tab.get_by_test_id("toast-body").first).to_contain_text("Weight decay")
-    assert not list((server.home / "runs").glob("*"))
+    assert not list((shared_app.home / "runs").glob("*"))
 
 
 def test_numbers_that_may_be_empty_stay_empty_when_their_section_opens(
@@ -273,7 +253,7 @@ def test_rows_that_cannot_be_used_are_named(tab: Page, tmp_path: Path) -> None:
     expect(tab.locator("#train-tokens .tok-trained").first).to_contain_text("<script>alert(1)")
 
 
-def test_edits_survive_a_reload(tab: Page, server: AppServer) -> None:
+def test_edits_survive_a_reload(tab: Page, shared_app: AppServer) -> None:
     _type(tab, RANK, "28")
     _unfold(tab, "file")
     expect(tab.locator("#train-yaml")).to_contain_text("rank: 28")
@@ -292,10 +272,10 @@ def test_the_whole_form_speaks_chinese_at_once(tab: Page) -> None:
     expect(tab.locator("#option-lora-rank")).not_to_contain_text("Should be")
 
 
-def test_the_form_fits_a_narrow_screen(browser: Browser, server: AppServer) -> None:
+def test_the_form_fits_a_narrow_screen(browser: Browser, shared_app: AppServer) -> None:
     context = browser.new_context(viewport={"width": 400, "height": 800}, locale="en-US")
     context.set_default_timeout(20_000)
-    page = _open(context.new_page(), server)
+    page = _open(context.new_page(), shared_app)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     expect(page.locator("#train-start")).to_be_in_viewport()

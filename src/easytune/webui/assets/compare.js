@@ -152,12 +152,6 @@
     return [];
   };
 
-  // The last word: a stream tells Gradio of a new comparison, but not always in time to be kept.
-  addEventListener("pagehide", () => {
-    const kept = read(), live = document.querySelector("#compare-live-id :is(textarea, input)")?.value;
-    if (kept && live) localStorage.setItem(KEY, JSON.stringify({ ...kept, live }));
-  });
-
   et.compareShow = (view) => {
     document.querySelector("#et-compare").dataset.view = view;
     return [];

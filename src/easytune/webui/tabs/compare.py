@@ -130,6 +130,11 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     now: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     # Queued: only then does Gradio show what an error says.
     told: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    ids = [live.comparison, batch.comparison]
+    # First of all: what follows a change runs in the order of this wiring, and the rest waits for
+    # the server. A page that went away meanwhile would lose the change.
+    changes = [columns.setup.change, *(one.change for one in ids), page.view.change]
+    gr.on(changes, None, [columns.setup, *ids, page.view], js=_KEEP)
     votes = VoteHandlers(context)
     switched = [page.view.change]
     columns.wire(context)
@@ -137,7 +142,6 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     looked = BatchHandlers(context, columns, batch).wire(page.marks, switched)
     drawn = votes.wire(page.vote)
     HistoryHandlers(context).wire(page.history, page.opened, [*switched, page.relabel.click])
-    ids = [live.comparison, batch.comparison]
     choices: dict[str, Any] = {
         "fn": votes.choices, "inputs": [page.vote.comparison, *ids],
         "outputs": page.vote.comparison, **now,
@@ -159,6 +163,3 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
         on.reopened, page.opened, [page.opened, *ids, page.view, *columns.outputs], **told
     )
     page.marking.input(lambda marking: gr.update(visible=marking), *page.marks, **now)
-    changes = [columns.setup.change, *(one.change for one in ids), page.view.change]
-    # Each change counts, also while another is being kept.
-    gr.on(changes, None, [columns.setup, *ids, page.view], js=_KEEP, trigger_mode="multiple")
