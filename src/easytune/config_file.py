@@ -111,7 +111,7 @@ def anchor(config: TrainConfig, folders: Iterable[Path]) -> TrainConfig:
 
 
 def _anchored(name: str | None, places: tuple[Path, ...]) -> str | None:
-    if name is None or name == "demo" or name.startswith("demo/"):
+    if name is None or name == "demo" or name.startswith(("demo/", "dataset:")):
         return name
     path, mark, entry = name.partition("#") if not Path(name).exists() else (name, "", "")
     wanted = Path(path).expanduser()

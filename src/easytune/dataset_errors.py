@@ -65,6 +65,44 @@ class NothingChanged(EasyTuneError):
     number: int
 
 
+@dataclass(eq=False)
+class LastVersion(EasyTuneError):
+    """The only version of a dataset cannot be deleted; the dataset can."""
+
+    dataset: str
+    number: int
+
+
+@dataclass(eq=False)
+class VersionEmpty(EasyTuneError):
+    """What would be the new version has no row."""
+
+    dataset: str
+
+
+@dataclass(eq=False)
+class DatasetBusy(EasyTuneError):
+    """Somebody else is writing to a dataset, and did not come to an end in time."""
+
+    dataset: str
+
+
+@dataclass(eq=False)
+class TaskFailed(EasyTuneError):
+    """A task met an error that nobody foresaw; `log` is the file that has the rest."""
+
+    reason: str
+    log: str
+
+
+@dataclass(eq=False)
+class PatternInvalid(EasyTuneError):
+    """A regular expression cannot be understood; `reason` is the words of who tried."""
+
+    pattern: str
+    reason: str
+
+
 # --- import -----------------------------------------------------------------
 
 
@@ -156,3 +194,57 @@ class TaskCancelled(EasyTuneError):
     """A task was cancelled; nothing of it was kept."""
 
     task: str = ""
+
+
+@dataclass(eq=False)
+class TaskActive(EasyTuneError):
+    """A task goes on and must end before it can be forgotten."""
+
+    task: str
+
+
+@dataclass(eq=False)
+class TaskLost(EasyTuneError):
+    """The process of a task was killed, or ran out of memory; nothing of it was kept."""
+
+    task: str
+
+
+@dataclass(eq=False)
+class TaskFailed(EasyTuneError):
+    """A task met an error that nobody foresaw; `log` is the file that has the rest."""
+
+    reason: str
+    log: str
+
+
+@dataclass(eq=False)
+class StorageFull(EasyTuneError):
+    """The disk became full while rows were written; nothing half-done was kept."""
+
+    folder: str
+    free_gb: float
+
+
+@dataclass(eq=False)
+class ExportExists(EasyTuneError):
+    """A file that an export would write is there already; only `--force` writes over it."""
+
+    path: str
+
+
+# --- from the app back into data --------------------------------------------
+
+
+@dataclass(eq=False)
+class NothingToCollect(EasyTuneError):
+    """What was chosen holds no row to learn from, or none that the dataset has not got."""
+
+    source: str
+
+
+@dataclass(eq=False)
+class ModelNotHere(EasyTuneError):
+    """Tokens can only be counted with the model's tokenizer, and it is not downloaded yet."""
+
+    model: str

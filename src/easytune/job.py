@@ -141,6 +141,8 @@ def _write(runs: Path, job: Job) -> JobFolder:
 def run_name(config: TrainConfig) -> str:
     """Return what a run is called: as chosen, else after its first dataset or its list's entry."""
     dataset = config.data.datasets[0]
+    if dataset.startswith("dataset:"):
+        return config.output.name or dataset.removeprefix("dataset:").partition("@")[0]
     return config.output.name or dataset.partition("#")[2] or Path(dataset).stem
 
 

@@ -226,6 +226,7 @@ def test_a_llama_factory_list_is_taken_over_and_says_what_was_not(tmp_path: Path
         [{"talk": [{"who": "me", "says": "Q"}, {"who": "it", "says": "A"}]}],
     )
     write(tmp_path / "pairs.jsonl", [{"q": "Q", "a": "A", "s": "S", "input": "unused"}])
+    write(tmp_path / "ranked.jsonl", [{"q": "Q", "good": "A", "bad": "B"}])
     entries = {
         "chat": {
             "file_name": "chat.jsonl",
@@ -242,7 +243,11 @@ def test_a_llama_factory_list_is_taken_over_and_says_what_was_not(tmp_path: Path
             "file_name": "pairs.jsonl",
             "columns": {"prompt": "q", "response": "a", "system": "s"},
         },
-        "ranked": {"file_name": "pairs.jsonl", "ranking": True},
+        "ranked": {
+            "file_name": "ranked.jsonl",
+            "ranking": True,
+            "columns": {"prompt": "q", "chosen": "good", "rejected": "bad"},
+        },
         "remote": {"hf_hub_url": "some/where"},
         "gone": {"file_name": "gone.json"},
     }
@@ -250,14 +255,14 @@ def test_a_llama_factory_list_is_taken_over_and_says_what_was_not(tmp_path: Path
     path.write_text(json.dumps(entries), encoding="utf-8")
     assert turns(load(f"{path}#chat").train[0]) == [USER, ANSWER]
     assert turns(load(f"{path}#pairs").train[0]) == [SYSTEM, USER, ANSWER]
+    assert turns(load(f"{path}#ranked").train[0]) == [USER, ANSWER]
     loaded = load(str(path))
-    assert len(loaded.train) == 2
-    notices = {values["name"]: (code, values) for code, values in loaded.notices}
+    assert len(loaded.train) == 3
+    notices = {values.get("name"): (code, values) for code, values in loaded.notices}
     assert notices["chat"][0] == "data.entry_partly_mapped"
     assert notices["chat"][1]["unmapped"] == "columns.images"
     assert notices["pairs"][0] == "data.entry_mapped"
     assert {name for name, (code, _) in notices.items() if code == "data.entry_skipped"} == {
-        "ranked",
         "remote",
         "gone",
     }

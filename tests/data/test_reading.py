@@ -136,8 +136,9 @@ def test_a_file_that_is_not_there_is_called_missing(tmp_path: Path) -> None:
         ("prose.jsonl", b"Dear all,\nthis is a letter.", "bad_json", 1),
         ("deep.json", b"[" * 200_000, "too_deep", 0),
         ("number.json", b"5", "no_rows", 0),
-        ("twice.csv", b"a,a\n1,2\n", "header", 1),
-        ("rows.xlsx", b"PK", "ending", 0),
+        ("twice.csv", b"a,a\n1,2\n", "named_twice:", 1),
+        ("rows.pdf", b"%PDF", "ending", 0),
+        ("rows.xlsx", b"PK", "sheet", 0),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why_and_where(
@@ -174,7 +175,11 @@ def test_bad_lines_are_named_by_their_number_in_the_file(tmp_path: Path) -> None
 def test_rows_of_a_table_that_do_not_fit_are_named(tmp_path: Path) -> None:
     content = 'prompt,response\na,b\nc,d,e\n"f"x,g\nh\n"i,j\nk,l\n'
     table = files.read(write(tmp_path / "rows.csv", content), "rows")
-    assert table.rows == [(1, {"prompt": "a", "response": "b"}), (4, {"prompt": "h"})]
+    assert table.rows == [
+        (1, {"prompt": "a", "response": "b"}),
+        (4, {"prompt": "h"}),
+        (6, {"prompt": "k", "response": "l"}),
+    ]
     found = [(p.number, p.code) for p in table.problems]
     assert found == [(2, "too_many_cells"), (3, "bad_quote"), (5, "open_quote")]
 

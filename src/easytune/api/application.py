@@ -11,6 +11,7 @@ from easytune import __version__
 from easytune.api import (
     compare,
     conversations,
+    datasets,
     models,
     openai_routes,
     page,
@@ -49,6 +50,7 @@ def build(services: Services) -> FastAPI:
     application.include_router(models.router(services))
     application.include_router(compare.router(services, follower))
     application.include_router(conversations.router(services))
+    application.include_router(datasets.router(services))
     _document(application)
     return application
 

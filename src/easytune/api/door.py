@@ -13,6 +13,9 @@ from easytune.api.problems import ApiProblem
 ROOTS = ("/v1", "/api")
 DOCUMENTATION = frozenset({"/api", "/api/", "/api/openapi.json"})
 LARGEST_BODY = 8 << 20
+# Files go to disk as they come, so there may be any number of gigabytes.
+UPLOADS = "/api/datasets"
+MULTIPART = "multipart/form-data"
 
 
 class ApiDoor:
@@ -35,16 +38,24 @@ class ApiDoor:
         is_documentation = scope["path"] in DOCUMENTATION and scope["method"] in ("GET", "HEAD")
         try:
             await self._access.judge(connection, is_documentation)
-            _check_length(connection)
+            is_upload = _is_upload(connection)
+            if not is_upload:
+                _check_length(connection)
         except ApiProblem as problem:
             await problems.answer(connection, problem)(scope, receive, send)
             return
         self._api = self._api or self._build()
-        await self._api(scope, _limited(receive), send)
+        await self._api(scope, receive if is_upload else _limited(receive), send)
 
 
 def _is_ours(path: str) -> bool:
     return any(path == root or path.startswith(f"{root}/") for root in ROOTS)
+
+
+def _is_upload(connection: HTTPConnection) -> bool:
+    kind = connection.headers.get("content-type", "").lower()
+    is_there = connection.scope["path"] == UPLOADS and connection.scope["method"] == "POST"
+    return is_there and kind.startswith(MULTIPART)
 
 
 def _check_length(connection: HTTPConnection) -> None:

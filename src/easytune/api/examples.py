@@ -21,7 +21,11 @@ COMPARE = """curl -N {server}/api/compare \\
   -H "Content-Type: application/json" \\
   -d '{{"prompt": "Hello", "columns": [{{"model": "demo"}}, {{"model": "my-run@50"}}]}}'"""
 
-EXAMPLES = (("curl", CURL), ("python", PYTHON), ("compare", COMPARE))
+UPLOAD = """curl {server}/api/datasets \\
+  -H "Authorization: Bearer $EASYTUNE_KEY" \\
+  -F title="House style" -F file=@rows.jsonl"""
+
+EXAMPLES = (("curl", CURL), ("python", PYTHON), ("compare", COMPARE), ("upload", UPLOAD))
 FAILED = {
     "error": {
         "message": "There is no model, adapter or checkpoint named tiny. ...",

@@ -12,7 +12,7 @@ from easytune.i18n import t
 
 Schema = dict[str, Any]
 TEMPLATE = Path(__file__).with_name("page.html")
-GROUPS = ("openai", "models", "compare", "conversations")
+GROUPS = ("openai", "models", "compare", "conversations", "datasets")
 DEEPEST = 3
 """Fields of fields of fields are shown in place; deeper ones would not be read."""
 
@@ -90,7 +90,7 @@ def _parameters(operation: Schema) -> Iterator[tuple[str, Schema, bool]]:
 
 def _body(operation: Schema) -> Schema:
     content = operation.get("requestBody", {}).get("content", {})
-    return content.get("application/json", {}).get("schema", {})
+    return next((body.get("schema", {}) for body in content.values()), {})
 
 
 def _reply(operation: Schema) -> Schema:

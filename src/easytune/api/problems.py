@@ -24,17 +24,31 @@ MISSING = frozenset(
     {
         "comparison_missing",
         "conversation_missing",
+        "dataset_unknown",
         "message_missing",
         "model_missing",
         "model_unknown",
+        "row_unknown",
         "run_missing",
+        "task_unknown",
+        "version_unknown",
     }
 )
-BUSY = frozenset({"batch_runs", "conversation_busy"})
+BUSY = frozenset({"batch_runs", "conversation_busy", "dataset_busy", "nothing_changed"})
 UNAVAILABLE = frozenset(
-    {"memory_short", "host_out_of_memory", "host_crashed", "host_killed", "database_unusable"}
+    {
+        "memory_short",
+        "host_out_of_memory",
+        "host_crashed",
+        "host_killed",
+        "database_unusable",
+        "folder_unwritable",
+        "storage_full",
+    }
 )
-BROKEN = frozenset({"unexpected", "template_too_slow", "conversation_unrenderable"})
+BROKEN = frozenset(
+    {"unexpected", "template_too_slow", "conversation_unrenderable", "version_damaged"}
+)
 # Our options under the names that clients use.
 OPENAI_NAMES = {"max_new_tokens": "max_tokens"}
 # What programs written for OpenAI look for.

@@ -48,5 +48,9 @@ def _describe_operation(operation: Schema, lang: str) -> None:
     operation["summary"] = t(f"{key}.summary", lang)
     if i18n.has(f"{key}.more", lang):
         operation["description"] = t(f"{key}.more", lang)
+    for body in operation.get("requestBody", {}).get("content", {}).values():
+        form = body["schema"]
+        for field, content in form.get("properties", {}).items():
+            content["description"] = field_text(form["title"], field, lang) or ""
     for parameter in operation.get("parameters", []):
         parameter["description"] = t(f"api.parameter.{parameter['name']}", lang)

@@ -6,6 +6,7 @@ from easytune.inference_errors import ModelUnknown
 from easytune.services.catalogue import Model
 from easytune.services.chat import Chat
 from easytune.services.conversations import Conversations
+from easytune.services.datasets import Datasets
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Services:
 
     chat: Chat
     conversations: Conversations
+    datasets: Datasets
 
     def model(self, name: str) -> Model:
         """Return a model that is on this machine.

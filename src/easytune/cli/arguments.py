@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from easytune import generation, paths, validation, yaml_text
+from easytune.cli import data_arguments
 from easytune.config import TrainConfig, options
 from easytune.errors import ConfigInvalid
 from easytune.generation import GenerationConfig
@@ -26,6 +27,7 @@ COMMANDS = (
     "stop",
     "resume",
     "report",
+    "data",
     "config",
     "options",
     "doctor",
@@ -146,6 +148,8 @@ def _unknown(word: str, command: str, lang: str) -> str:
     name = word.partition("=")[0].lstrip("-")
     if command == "chat":
         known = [_flag(option) for option in generation.options()]
+    elif command == "data":
+        known = list(data_arguments.FLAGS)
     else:
         known = [option.path for option in options()]
     meant = validation.closest(name, known)
@@ -170,7 +174,10 @@ def _parser(lang: str) -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, lang: str) -> argparse.ArgumentParser:
-    about = t(f"cli.command.{name}", lang)
+    return _subcommand(commands, name, t(f"cli.command.{name}", lang), lang)
+
+
+def _subcommand(commands: Any, name: str, about: str, lang: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name, help=about, description=about, formatter_class=_Formatter, allow_abbrev=False,
         usage=USAGES.get(name),
@@ -201,6 +208,8 @@ def _fill(name: str, parser: argparse.ArgumentParser, lang: str) -> None:
             _add_resume(parser, lang)
         case "report":
             _add_run(parser, lang)
+        case "data":
+            _add_data(parser, lang)
 
 
 def _folder(text: str) -> Path:
@@ -263,6 +272,18 @@ def _add_resume(parser: argparse.ArgumentParser, lang: str) -> None:
     parser.add_argument("--checkpoint", type=int, metavar="STEP", help=t("cli.checkpoint", lang))
     parser.add_argument("--epochs", type=float, help=t("cli.longer_epochs", lang))
     parser.add_argument("--max-steps", type=int, help=t("cli.longer_steps", lang))
+
+
+def _add_data(parser: argparse.ArgumentParser, lang: str) -> None:
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", title=t("cli.data.title", lang), required=True,
+        parser_class=partial(_Parser, lang),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+    def make(group: Any, name: str) -> argparse.ArgumentParser:
+        return _subcommand(group, name, t(f"cli.data.command.{name}", lang), lang)
+
+    data_arguments.add(actions, make, lang)
 
 
 def _add_options(parser: argparse.ArgumentParser, lang: str) -> None:
@@ -340,6 +361,8 @@ def _in_words(message: str, lang: str) -> str:
     ):
         known = found[3].replace("'", "")
         return t("cli.misused.choice", lang, option=found[1], given=found[2], known=known)
+    if found := re.fullmatch(r"the following arguments are required: (.*)", message):
+        return t("cli.misused.required", lang, names=found[1])
     if found := re.fullmatch(r"argument (\S+): expected .* arguments?", message):
         return t("cli.misused.missing", lang, option=found[1])
     if found := re.fullmatch(r"argument (\S+): invalid \w+ value: '(.*)'", message):

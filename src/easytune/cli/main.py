@@ -42,6 +42,8 @@ def _run(args: argparse.Namespace, lang: str) -> int:
             from easytune.cli import runs as chosen
         case "chat":
             from easytune.cli import chat as chosen
+        case "data":
+            from easytune.cli import data as chosen
         case "config" | "options":
             from easytune.cli import config as chosen
         case _:

@@ -1,20 +1,17 @@
-"""From the data options to the rows of a run: read, recognised, mixed and split."""
+"""From the data options to the rows of a run: gathered, mixed and split."""
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from easytune.config import DataSection
-from easytune.data import files, formats, sources, split
-from easytune.data.conversation import Content
-from easytune.data.formats import Layout
+from easytune.data import sources, split
+from easytune.data.gathering import Gathered, UsedVersion, gather, gather_held_out
 from easytune.data.rows import Problem, Row, reasons_text
-from easytune.data.sources import Notice, Source
-from easytune.errors import ColumnMissing, FormatUnknown, NothingToTrain, StageMismatch, TooFewRows
+from easytune.data.sources import Notice
+from easytune.errors import NothingToTrain, TooFewRows
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,8 @@ class Dataset:
     `train` holds a row as often as its dataset's weight says. `read` counts all rows found in the
     files of rows to learn from, good or bad; `left_out` those that `max_rows` left aside.
     `notices` are (code, values) for the texts `notice.<code>`. The fingerprint changes when any
-    source file or an option that chooses rows does.
+    source file or an option that chooses rows does. `versions` are those of datasets that were
+    named, in their order.
     """
 
     train: list[Row]
@@ -34,29 +32,19 @@ class Dataset:
     fingerprint: str
     read: int
     left_out: int = 0
+    versions: tuple[UsedVersion, ...] = ()
 
 
-@dataclass
-class _Gathered:
-    """What one entry of `data.datasets` gave."""
-
-    rows: list[Row] = field(default_factory=list)
-    held_out: list[Row] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
-    own_held_out: bool = False
-    read: int = 0
-
-
-def load(options: DataSection, seed: int = 42) -> Dataset:
+def load(options: DataSection, seed: int = 42, home: Path | None = None) -> Dataset:
     """Read all datasets, convert their rows, and split off the held-out ones.
 
     `max_rows` counts different rows before the split; weights repeat what is left to learn from.
-    Raises FileMissing, FileEmpty, FileUnreadable, FormatUnknown, ColumnMissing, StageMismatch,
-    DatasetEntryUnusable, TooFewRows, NothingToTrain.
+    `home` is where versions of datasets are looked for, by default that of the user. Raises
+    FileMissing, FileEmpty, FileUnreadable, FormatUnknown, ColumnMissing, StageMismatch,
+    DatasetEntryUnusable, DatasetUnknown, VersionUnknown, VersionDamaged, TooFewRows,
+    NothingToTrain.
     """
-    gathered = [_gather(name, options) for name in options.datasets]
+    gathered = [gather(name, options, home) for name in options.datasets]
     problems = [problem for each in gathered for problem in each.problems]
     read = sum(each.read for each in gathered)
     usable = sum(len(each.rows) for each in gathered)
@@ -64,7 +52,7 @@ def load(options: DataSection, seed: int = 42) -> Dataset:
         raise NothingToTrain(rows=read, reasons=reasons_text(problems))
     left_out = _limit(gathered, options.max_rows, seed)
     held_out = _hold_out(gathered, options, seed)
-    extra = _held_out_file(options, seed)
+    extra = _held_out_file(options, seed, home)
     if extra:
         held_out, problems = extra.rows, problems + extra.problems
     weights = options.weights or (1.0,) * len(gathered)
@@ -75,88 +63,27 @@ def load(options: DataSection, seed: int = 42) -> Dataset:
     notices = [notice for each in everything for notice in each.notices]
     fingerprint = _fingerprint(everything, options, seed)
     problems.sort(key=lambda problem: (problem.source, problem.number))
-    return Dataset(train, held_out, problems, notices, fingerprint, read, left_out)
+    versions = dict.fromkeys(used for each in everything for used in each.versions)
+    return Dataset(train, held_out, problems, notices, fingerprint, read, left_out, tuple(versions))
 
 
-def source_files(options: DataSection) -> list[Path]:
-    """Return every file that the options name. Raises FileMissing."""
+def source_files(options: DataSection, home: Path | None = None) -> list[Path]:
+    """Return every file that the options name. Raises what `sources.resolve` raises."""
     named = [*options.datasets, *([options.held_out_file] if options.held_out_file else [])]
-    return [path for name in named for path in sources.files(name)]
+    return [path for name in named for path in sources.files(name, home)]
 
 
-def _gather(name: str, options: DataSection) -> _Gathered:
-    found, notices = sources.resolve(name)
-    gathered = _Gathered(notices=notices)
-    wants_own = options.held_out_share > 0 and not options.held_out_file
-    for source in found:
-        gathered.rows += _read(source, options, gathered)
-        if source.held_out and wants_own:
-            gathered.own_held_out = True
-            counted = gathered.read
-            gathered.held_out += _read(Source(source.name, source.held_out), options, gathered)
-            gathered.read = counted
-    return gathered
-
-
-def _held_out_file(options: DataSection, seed: int) -> _Gathered | None:
+def _held_out_file(options: DataSection, seed: int, home: Path | None) -> Gathered | None:
     if not options.held_out_file:
         return None
-    found, notices = sources.resolve(options.held_out_file)
-    extra = _Gathered(notices=notices)
-    for source in found:
-        extra.rows += _read(source, options, extra)
+    extra = gather_held_out(options.held_out_file, options, home)
     if not extra.rows:
         raise NothingToTrain(rows=extra.read, reasons=reasons_text(extra.problems))
     _limit([extra], options.max_rows, seed)
     return extra
 
 
-def _read(source: Source, options: DataSection, into: _Gathered) -> list[Row]:
-    """Return the usable rows of a file; counts, problems and notices go to `into`."""
-    table = files.read(source.path, source.name)
-    into.digests.append(table.digest)
-    into.read += len(table.rows) + len(table.problems)
-    into.problems += table.problems
-    layout = _layout(source, table.rows, options)
-    rows: list[Row] = []
-    repairs: Counter[str] = Counter()
-    for number, value in table.rows:
-        match formats.convert(value, number, source.name, layout):
-            case Problem() as problem:
-                into.problems.append(problem)
-            case (row, Content() as content):
-                rows.append(row)
-                repairs.update(content.repairs)
-    into.notices += [
-        (f"data.{code}", {"rows": count, "source": source.name}) for code, count in repairs.items()
-    ]
-    return rows
-
-
-def _layout(source: Source, rows: list[tuple[int, Any]], options: DataSection) -> Layout:
-    """Return where this file keeps what: mapped by hand, from its list, or recognised."""
-    described = [value for _, value in rows if isinstance(value, dict)]
-    present = formats.columns_of(described)
-    layout = source.layout
-    if options.columns and layout.format is None:
-        layout = formats.mapped_layout(options.columns)
-        for column in options.columns.values():
-            if present and not any(column in row for row in described):
-                raise ColumnMissing(path=source.name, column=column, columns=", ".join(present))
-    elif layout.format is None:
-        wants_text = options.stage == "pretrain" and any("text" in row for row in described)
-        layout = Layout("text" if wants_text else formats.recognise(described))
-    elif options.stage == "pretrain" and layout.columns.get("instruction"):
-        # LLaMA-Factory keeps the plain text for pre-training in the column of the prompts.
-        layout = Layout("text", {"text": layout.columns["instruction"]})
-    if layout.format is None:
-        raise FormatUnknown(path=source.name, columns=", ".join(present) or "-")
-    if (layout.format == "text") != (options.stage == "pretrain"):
-        raise StageMismatch(path=source.name, stage=options.stage)
-    return layout
-
-
-def _limit(gathered: list[_Gathered], limit: int | None, seed: int) -> int:
+def _limit(gathered: list[Gathered], limit: int | None, seed: int) -> int:
     """Keep at most `limit` rows of all, chosen at random; return how many were left out."""
     pool = [(group, row) for group in gathered for row in group.rows]
     chosen = split.at_most(len(pool), limit, seed)
@@ -168,7 +95,7 @@ def _limit(gathered: list[_Gathered], limit: int | None, seed: int) -> int:
     return len(pool) - len(chosen)
 
 
-def _hold_out(gathered: list[_Gathered], options: DataSection, seed: int) -> list[Row]:
+def _hold_out(gathered: list[Gathered], options: DataSection, seed: int) -> list[Row]:
     """Take the held-out rows out of those to learn from, and return them."""
     rows = sum(len(group.rows) for group in gathered)
     if options.held_out_share <= 0 or options.held_out_file:
@@ -188,7 +115,7 @@ def _hold_out(gathered: list[_Gathered], options: DataSection, seed: int) -> lis
     return own + kept
 
 
-def _fingerprint(gathered: Iterable[_Gathered], options: DataSection, seed: int) -> str:
+def _fingerprint(gathered: Iterable[Gathered], options: DataSection, seed: int) -> str:
     chosen = options.model_dump(
         mode="json",
         include={"datasets", "weights", "stage", "columns", "max_rows", "held_out_share"},

@@ -1,7 +1,7 @@
 """LLaMA-Factory's `dataset_info.json`: which files, which columns, which words for roles."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from easytune.errors import DatasetEntryUnusable, FileMissing
 
 FILE_NAME = "dataset_info.json"
 _ALPACA = {"prompt": "instruction", "query": "input", "response": "output"}
-_COLUMNS = {"prompt", "query", "response", "history", "system", "messages"}
+_COLUMNS = {
+    "prompt", "query", "response", "history", "system", "messages", "chosen", "rejected", "kto_tag",
+}  # fmt: skip
 _REMOTE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
 _ROLE_TAGS: dict[str, Role] = {
     "user_tag": "user",
@@ -45,36 +47,45 @@ def entry(path: Path, name: str) -> Entry:
     """Return one dataset of a list.
 
     Raises FileMissing when the list has no such name, DatasetEntryUnusable when it is one that
-    cannot be trained on here: on a hub, or with ranked answers.
+    cannot be trained on here, such as one on a hub.
     """
     described = _read(path).get(name)
     if not isinstance(described, dict):
         raise FileMissing(path=f"{path}#{name}")
-    if described.get("ranking"):
-        raise DatasetEntryUnusable(name=name, reason="@data.entry.ranking")
-    if not isinstance(described.get("file_name"), str):
-        remote = any(key in described for key in _REMOTE)
+    found = describe(name, described)
+    return replace(found, path=path.parent / found.path)
+
+
+def parse(raw: bytes, path: str) -> dict[str, Any]:
+    """Return the datasets of a list, each as it is described there. Raises FileUnreadable."""
+    try:
+        content = json.loads(decode(raw, path))
+    except json.JSONDecodeError as problem:
+        raise unreadable(path, "bad_json", problem.lineno) from problem
+    except (ValueError, RecursionError) as problem:
+        raise unreadable(path, "bad_json") from problem
+    if not isinstance(content, dict):
+        raise unreadable(path, "no_rows")
+    return content
+
+
+def describe(name: str, described: Any) -> Entry:
+    """Return one dataset; its path is as the list says. Raises DatasetEntryUnusable."""
+    if not isinstance(described, dict) or not isinstance(described.get("file_name"), str):
+        remote = isinstance(described, dict) and any(key in described for key in _REMOTE)
         reason = "@data.entry.remote" if remote else "@data.entry.no_file"
         raise DatasetEntryUnusable(name=name, reason=reason)
     layout = _layout(described)
     if layout is None:
         raise DatasetEntryUnusable(name=name, reason="@data.entry.formatting")
     mapped, unmapped = _mapping(described)
-    return Entry(name, path.parent / described["file_name"], layout, mapped, unmapped)
+    return Entry(name, Path(described["file_name"]), layout, mapped, unmapped)
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileMissing(path=str(path))
-    try:
-        content = json.loads(decode(path.read_bytes(), str(path)))
-    except json.JSONDecodeError as problem:
-        raise unreadable(str(path), "bad_json", problem.lineno) from problem
-    except (ValueError, RecursionError) as problem:
-        raise unreadable(str(path), "bad_json") from problem
-    if not isinstance(content, dict):
-        raise unreadable(str(path), "no_rows")
-    return content
+    return parse(path.read_bytes(), str(path))
 
 
 def _texts(described: dict[str, Any], section: str) -> dict[str, str]:
@@ -85,18 +96,33 @@ def _texts(described: dict[str, Any], section: str) -> dict[str, str]:
 
 def _layout(described: dict[str, Any]) -> Layout | None:
     columns = {n: c for n, c in _texts(described, "columns").items() if n in _COLUMNS}
+    ranked = bool(described.get("ranking"))
     match described.get("formatting", "alpaca"):
         case "alpaca":
-            defaults = {name: name for name in ("instruction", "input", "output")}
             own = {_ALPACA.get(name, name): column for name, column in columns.items()}
-            # Columns that are named there are all there are: an unnamed one is not used.
-            return Layout("alpaca", dict.fromkeys(defaults, "") | own if own else defaults)
+            return _pairs(own, ranked=ranked)
         case "sharegpt" | "openai":
             own = {"messages": columns.get("messages", "conversations")}
-            system = {"system": columns["system"]} if "system" in columns else {}
-            return Layout("messages", own | system, _tags(_texts(described, "tags")))
+            own |= {n: columns[n] for n in ("system", "chosen", "rejected") if n in columns}
+            own |= {"label": columns["kto_tag"]} if "kto_tag" in columns else {}
+            form = "preference" if ranked else "kto" if "label" in own else "messages"
+            return Layout(form, own, _tags(_texts(described, "tags")))
         case _:
             return None
+
+
+def _pairs(own: dict[str, str], *, ranked: bool) -> Layout:
+    """Return the layout of rows with a column for the question and one for the answer."""
+    if ranked:
+        return Layout("preference", own)
+    if list(own) == ["instruction"]:
+        # So LLaMA-Factory's lists name the column of plain texts to pre-train on.
+        return Layout("text", {"text": own["instruction"]})
+    if "kto_tag" in own:
+        return Layout("kto", {"label" if n == "kto_tag" else n: c for n, c in own.items()})
+    defaults = {name: name for name in ("instruction", "input", "output")}
+    # Columns that are named there are all there are: an unnamed one is not used.
+    return Layout("alpaca", dict.fromkeys(defaults, "") | own if own else defaults)
 
 
 def _tags(tags: dict[str, str]) -> Tags:

@@ -1,13 +1,14 @@
 """From the bytes of a file to its text, whatever encoding it was saved in."""
 
 import codecs
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from charset_normalizer import from_bytes
 
 from easytune.errors import FileEmpty, FileUnreadable
 
 _BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this one
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -23,32 +24,78 @@ _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1a\x1b")
 
 
 def decode(raw: bytes, path: str) -> str:
-    """Return the text of a file: by its byte order mark, as UTF-8, or by a guess.
-
-    Single bytes that are no UTF-8 in a file that otherwise is come back as lone surrogates, so
-    that only the rows they are in are lost.
+    """Return the text of a small file. See `Transcoder` for what becomes of damaged bytes.
 
     Raises FileEmpty, and FileUnreadable for what is not text.
     """
-    if not raw.strip():
-        raise FileEmpty(path=path)
-    encoding = _marked(raw) or _strict_utf8(raw) or _wide(raw)
-    if encoding is None:
-        if _is_binary(raw):
-            raise unreadable(path, "binary")
-        if _is_damaged_utf8(raw):
-            return raw.decode("utf-8", errors="surrogateescape")
-        encoding = _guess(raw)
-    try:
-        text = raw.decode(encoding, errors="replace" if encoding == "utf-16" else "strict")
-    except UnicodeDecodeError as problem:
-        line = raw[: problem.start].count(b"\n") + 1
-        raise unreadable(path, "encoding", line) from problem
-    if "\0" in text:
-        raise unreadable(path, "binary")
-    if not text.strip():
-        raise FileEmpty(path=path)
-    return text
+    content = b"".join(Transcoder(path).utf8([raw]))
+    return content.decode("utf-8", errors="surrogateescape")
+
+
+class Transcoder:
+    """Turns the bytes of a file into UTF-8 as they come, whatever encoding it was saved in.
+
+    `encoding` is what was found: by the byte order mark, as UTF-8, or by a guess.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.encoding = "utf-8"
+
+    def utf8(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the file as UTF-8 without its byte order mark.
+
+        Bytes that are wrong in an encoding stay as they are, so that only the rows they are in
+        are lost: decode with `surrogateescape` and they come back as lone surrogates.
+
+        Raises FileEmpty, and FileUnreadable for what is not text.
+        """
+        source = iter(blocks)
+        head, whole = _head(source)
+        if whole and not head.strip():
+            raise FileEmpty(path=self.path)
+        if head.startswith(codecs.BOM_UTF8):
+            yield head.removeprefix(codecs.BOM_UTF8)
+            yield from source
+            return
+        # A file may be in English for a megabyte before its first Chinese letter.
+        while not whole and head.isascii() and _may_be_text(head):
+            yield head
+            head, whole = _head(source)
+        self.encoding = self._tell(head, whole)
+        yield from self._decoded(chain([head], source))
+
+    def _tell(self, head: bytes, whole: bool) -> str:
+        encoding = _marked(head) or _strict_utf8(head, whole) or _wide(head, whole)
+        if encoding:
+            return encoding
+        if _is_binary(head):
+            raise unreadable(self.path, "binary")
+        return "utf-8" if _is_damaged_utf8(head) else _guess(head)
+
+    def _decoded(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        if self.encoding == "utf-8":
+            yield from blocks
+            return
+        wide = self.encoding.startswith(("utf-16", "utf-32"))
+        errors = "replace" if wide else "surrogateescape"
+        decoder = codecs.getincrementaldecoder(self.encoding)(errors)
+        for block in chain(blocks, [None]):
+            text = decoder.decode(block or b"", final=block is None)
+            if wide and "\0" in text:
+                raise unreadable(self.path, "binary")
+            if text:
+                yield text.encode("utf-8", "surrogateescape")
+
+
+def _head(source: Iterator[bytes]) -> tuple[bytes, bool]:
+    """Return enough bytes to tell an encoding by, and whether that is all there is left."""
+    head = b""
+    for block in source:
+        head += block
+        if len(head) >= _SAMPLE:
+            return head, False
+    return head, True
 
 
 def unreadable(path: str, code: str, line: int = 0) -> FileUnreadable:
@@ -61,31 +108,36 @@ def _marked(raw: bytes) -> str | None:
     return next((name for mark, name in _BYTE_ORDER_MARKS if raw.startswith(mark)), None)
 
 
-def _strict_utf8(raw: bytes) -> str | None:
+def _strict_utf8(raw: bytes, whole: bool) -> str | None:
     # A NUL is legal UTF-8, but no text file has one: that is UTF-16 without its mark, or binary.
-    if b"\0" in raw[:_SAMPLE] or raw.startswith(_MAGIC):
+    if not _may_be_text(raw):
         return None
+    return "utf-8" if _strict(raw, "utf-8", whole) is not None else None
+
+
+def _may_be_text(raw: bytes) -> bool:
+    return b"\0" not in raw[:_SAMPLE] and not raw.startswith(_MAGIC)
+
+
+def _strict(raw: bytes, encoding: str, whole: bool) -> str | None:
+    """Return the text, None when it is not in that encoding; the last letter may be incomplete."""
     try:
-        raw.decode("utf-8")
+        return codecs.getincrementaldecoder(encoding)().decode(raw, final=whole)
     except UnicodeDecodeError:
         return None
-    return "utf-8"
 
 
-def _wide(raw: bytes) -> str | None:
+def _wide(raw: bytes, whole: bool) -> str | None:
     """Tell UTF-16 without a mark by the line ends and spaces it is full of."""
     sample = raw[: _SAMPLE & ~1]
-    if b"\0" not in sample or raw.startswith(_MAGIC) or len(raw) % 2:
+    if b"\0" not in sample or raw.startswith(_MAGIC) or (whole and len(raw) % 2):
         return None
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if min(even, odd) * 10 > max(even, odd):
         return None
     name = "utf-16-le" if odd > even else "utf-16-be"
-    try:
-        text = raw.decode(name)
-    except UnicodeDecodeError:
-        return None
-    return name if _reads_like_text(text) else None
+    text = _strict(raw, name, whole)
+    return name if text is not None and _reads_like_text(text) else None
 
 
 def _reads_like_text(text: str) -> bool:
@@ -96,7 +148,7 @@ def _reads_like_text(text: str) -> bool:
 
 def _is_binary(raw: bytes) -> bool:
     sample = raw[:_SAMPLE]
-    if raw.startswith(_MAGIC) or b"\0" in sample:
+    if not _may_be_text(raw):
         return True
     return sum(byte in _CONTROL for byte in sample) * 50 > len(sample)
 
@@ -107,7 +159,7 @@ def _is_damaged_utf8(raw: bytes) -> bool:
     bad = text.count("\ufffd")
     good = sum(character > "\x7f" for character in text[:_SAMPLE]) - text[:_SAMPLE].count("\ufffd")
     cut_within_a_letter = bad == 1 and text.rstrip().endswith("\ufffd") and len(text) > 3
-    return good > 10 * bad or cut_within_a_letter
+    return good > 3 * bad or cut_within_a_letter
 
 
 def _guess(raw: bytes) -> str:

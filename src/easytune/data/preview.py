@@ -84,7 +84,9 @@ class _Prepared:
     held_out: EncodedSet
 
 
-def preview(options: DataSection, folder: Path, index: int, seed: int = 42) -> Preview:
+def preview(
+    options: DataSection, folder: Path, index: int, seed: int = 42, home: Path | None = None
+) -> Preview:
     """Return the counts, and row `index` (moved into range) as the model in `folder` sees it.
 
     Loaded and encoded rows are kept until an option or a file changes, so paging is instant.
@@ -92,12 +94,12 @@ def preview(options: DataSection, folder: Path, index: int, seed: int = 42) -> P
     this model is no error here: its counts say why.
     """
     content = options.model_dump_json()
-    stamps = _stamps(dataset.source_files(options))
+    stamps = _stamps(dataset.source_files(options, home))
     template = [Path(options.chat_template).expanduser()] if options.chat_template else []
     model_stamps = _stamps(
         [*tokenizer.files(folder), *(file for file in template if file.is_file())]
     )
-    prepared = _prepared(content, str(folder), seed, stamps, model_stamps)
+    prepared = _prepared(content, str(folder), seed, home, stamps, model_stamps)
     return _describe(prepared, options, index)
 
 
@@ -108,8 +110,8 @@ def _stamps(files: list[Path]) -> Stamps:
 
 # Kept apart, so that a longer max_length does not read the files again.
 @lru_cache(maxsize=2)
-def _loaded(content: str, seed: int, stamps: Stamps) -> Dataset:
-    return dataset.load(DataSection.model_validate_json(content), seed)
+def _loaded(content: str, seed: int, home: Path | None, stamps: Stamps) -> Dataset:
+    return dataset.load(DataSection.model_validate_json(content), seed, home)
 
 
 @lru_cache(maxsize=2)
@@ -119,10 +121,15 @@ def _tokenizer(folder: str, template: str | None, stamps: Stamps) -> ModelTokeni
 
 @lru_cache(maxsize=2)
 def _prepared(
-    content: str, folder: str, seed: int, stamps: Stamps, model_stamps: Stamps
+    content: str,
+    folder: str,
+    seed: int,
+    home: Path | None,
+    stamps: Stamps,
+    model_stamps: Stamps,
 ) -> _Prepared:
     options = DataSection.model_validate_json(content)
-    loaded = _loaded(_choice_of_rows(options), seed, stamps)
+    loaded = _loaded(_choice_of_rows(options), seed, home, stamps)
     model_tokenizer = _tokenizer(folder, options.chat_template, model_stamps)
     encoder = Encoder(model_tokenizer, options)
     train, held_out = encoder.encode(loaded.train), encoder.encode(loaded.held_out)
@@ -173,11 +180,11 @@ def _with_row(counts: Preview, prepared: _Prepared, row: Row, limit: int) -> Pre
         row_held_out=counts.index >= counts.used,
         row_tokens=len(tokens.ids),
         row_trained=sum(tokens.trained[:limit]),
-        pieces=list(_pieces(tokens, prepared.tokenizer.special_ids, limit)),
+        pieces=list(pieces_of(tokens, prepared.tokenizer.special_ids, limit)),
     )
 
 
-def _pieces(tokens: Tokens, special_ids: frozenset[int], limit: int) -> Iterator[Piece]:
+def pieces_of(tokens: Tokens, special_ids: frozenset[int], limit: int) -> Iterator[Piece]:
     """Yield the pieces of a row; tokens that share a character become one piece."""
     for place, text in enumerate(tokens.texts):
         if text is None:

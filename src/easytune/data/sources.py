@@ -4,16 +4,20 @@
 - `rows.jsonl`: a file
 - `folder`: every data file in it, in the order of their names; folders within are left alone
 - `dataset_info.json#name`: one dataset of a LLaMA-Factory list; without a name, all of them
+- `dataset:house-style@3`: a version of a dataset of this home; without a number, the current one
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from easytune import demo
+from easytune import demo, paths
 from easytune.data import dataset_info
 from easytune.data.files import READERS
 from easytune.data.formats import Layout
+from easytune.data.stored import Reference
+from easytune.data.versions.library import Library
+from easytune.data.versions.rows import Rows
 from easytune.errors import DatasetEntryUnusable, FileEmpty, FileMissing
 
 Notice = tuple[str, dict[str, Any]]
@@ -21,31 +25,45 @@ Notice = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Source:
-    """One file to read, what to call it, and what is known about its layout."""
+    """One file to read, what to call it, and what is known about its layout.
+
+    Of a `version`, `path` is the file that says what it is made of; its rows know their layouts.
+    """
 
     name: str
     path: Path
     layout: Layout = field(default_factory=Layout)
     held_out: Path | None = None
+    version: Rows | None = None
+
+    @property
+    def keeps_rows_back(self) -> bool:
+        """Tell whether some rows are there to measure on, and not to learn from."""
+        return bool(self.held_out or (self.version and self.version.facts.held_out))
 
 
-def resolve(name: str) -> tuple[list[Source], list[Notice]]:
+def resolve(name: str, home: Path | None = None) -> tuple[list[Source], list[Notice]]:
     """Return the files behind the name of a dataset, and what the user should know about them.
 
-    Raises FileMissing, FileEmpty for a folder without data files, and what `dataset_info` raises.
+    `home` is where versions are looked for, by default that of the user. Raises FileMissing,
+    FileEmpty for a folder without data files, DatasetUnknown, VersionUnknown, VersionDamaged, and
+    what `dataset_info` raises.
     """
     if name.startswith("demo/"):
         return [_demo(name)], []
+    reference = Reference.parse(name)
+    if reference:
+        return [_stored(reference, home)], []
     path, chosen = _split_name(name)
     if path.name == dataset_info.FILE_NAME or chosen:
         return _listed(path, chosen)
     return _on_disk(path, name, Layout()), []
 
 
-def files(name: str) -> list[Path]:
+def files(name: str, home: Path | None = None) -> list[Path]:
     """Return every file that has a say in a dataset, so that a change in one can be noticed."""
     path, _ = _split_name(name)
-    found, _ = resolve(name)
+    found, _ = resolve(name, home)
     own = [path] if path.is_file() else []
     return own + [file for each in found for file in (each.path, each.held_out) if file]
 
@@ -55,6 +73,12 @@ def _demo(name: str) -> Source:
     if known is None:
         raise FileMissing(path=name)
     return Source(name, known.train, held_out=known.held_out)
+
+
+def _stored(reference: Reference, home: Path | None) -> Source:
+    library = Library(home or paths.home())
+    rows = library.open(reference.id, reference.number)
+    return Source(str(rows.facts.reference), rows.path, version=rows)
 
 
 def _split_name(name: str) -> tuple[Path, str]:

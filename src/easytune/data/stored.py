@@ -1,11 +1,11 @@
 """Rows as versions of a dataset keep them, and the names by which people call a version."""
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from xxhash import xxh3_128_digest
 
 PREFIX = "dataset:"
 ID_BYTES = 16
@@ -87,15 +87,15 @@ def row_text(value: Any) -> str:
 
 
 def row_id(value: Any) -> bytes:
-    """Return what tells a row from others: 16 bytes of BLAKE2b over its JSON with sorted keys.
+    """Return what tells a row from others: 16 bytes of XXH3 over its JSON with sorted keys.
 
-    Rows are the same when their content is, in whatever order a file has their keys.
+    Rows are the same when their content is, in whatever order a file has their keys. XXH3 is no
+    cryptographic hash: rows made on purpose can share an id. It costs an import of a million rows
+    a tenth of what BLAKE2b does; the files of a version are sealed by SHA-256.
     """
-    content = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(content, digest_size=ID_BYTES).digest()
+    return xxh3_128_digest(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
 def raw_id(text: str) -> bytes:
     """Return the id of a row that could not be parsed."""
-    content = b"raw:" + text.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(content, digest_size=ID_BYTES).digest()
+    return xxh3_128_digest(b"raw:" + text.encode("utf-8", "surrogatepass"))

@@ -1,15 +1,13 @@
-"""Which rows make one micro-batch, and how they are laid out as tensors.
+"""How the rows of a micro-batch are laid out as tensors. Which rows: `easytune.data.step_order`."""
 
-The order of rows is a function of (seed, epoch) alone, so that a resumed run sees what an
-uninterrupted one would have seen.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
+
+from easytune.data.step_order import StepOrder
 
 if TYPE_CHECKING:
     from easytune.data.encoding import Example
@@ -32,53 +30,10 @@ class Rows(Dataset["Example"]):
         return self.examples[index]
 
 
-class StepBatches(Sampler[list[int]]):
-    """Draws each optimizer step's rows at random, then shares them out over its micro-batches.
+class StepBatches(StepOrder, Sampler[list[int]]):
+    """The order of a run's rows, as torch's DataLoader wants to be told it."""
 
-    Sharing happens within the step only, so the loss and gradient of the step do not change: when
-    packing, longest row first into the emptiest pack, which keeps the largest pack (and with it
-    the peak memory) small; when padding, rows of like length together.
-    """
-
-    def __init__(
-        self, lengths: Sequence[int], batch_size: int, accumulation: int, seed: int, packed: bool
-    ) -> None:
-        self.lengths, self.batch_size, self.accumulation = lengths, batch_size, accumulation
-        self.seed, self.packed, self.epoch = seed, packed, 0
-        self.drop_last = False
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration follows."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return sum(-(-rows // self.batch_size) for rows in self._rows_per_step())
-
-    def steps(self) -> int:
-        """Return the optimizer steps of one epoch."""
-        return len(self._rows_per_step())
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.lengths))
-        start = 0
-        for rows in self._rows_per_step():
-            chosen = [int(index) for index in order[start : start + rows]]
-            yield from self._share_out(chosen)
-            start += rows
-
-    def _rows_per_step(self) -> list[int]:
-        full, rest = divmod(len(self.lengths), self.batch_size * self.accumulation)
-        return [self.batch_size * self.accumulation] * full + ([rest] if rest else [])
-
-    def _share_out(self, rows: list[int]) -> list[list[int]]:
-        longest_first = sorted(rows, key=lambda row: -self.lengths[row])
-        count = -(-len(rows) // self.batch_size)
-        if not self.packed:
-            return [longest_first[i * self.batch_size :][: self.batch_size] for i in range(count)]
-        packs: list[list[int]] = [[] for _ in range(count)]
-        for row in longest_first:
-            min(packs, key=lambda pack: sum(self.lengths[r] for r in pack)).append(row)
-        return packs
+    drop_last = False
 
 
 def packed(examples: Sequence["Example"]) -> Batch:

@@ -1,9 +1,9 @@
 """When a run logs, measures and saves: as asked, else derived from its length."""
 
-import math
 from dataclasses import dataclass
 
 from easytune.config import MonitorSection, ScheduleSection
+from easytune.data.step_order import total_steps
 
 _POINTS, _EVALUATIONS, _CHECKPOINTS = 100, 10, 5
 
@@ -32,7 +32,7 @@ class Rhythm:
 
 def rhythm(schedule: ScheduleSection, monitor: MonitorSection, steps_per_epoch: int) -> Rhythm:
     """Return the rhythm of a run whose epochs have `steps_per_epoch` optimizer steps."""
-    total = schedule.max_steps or max(1, math.ceil(schedule.epochs * steps_per_epoch))
+    total = total_steps(schedule, steps_per_epoch)
     return Rhythm(
         total=total,
         logging=monitor.logging_steps or (1 if total <= 2 * _POINTS else total // _POINTS),

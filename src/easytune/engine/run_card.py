@@ -1,11 +1,13 @@
 """The run card beside an adapter: what was trained, on what, how long, and how to run it again."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from easytune import config_file
+from easytune.data.gathering import UsedVersion
+from easytune.data.stored import Reference
 from easytune.job import Job, run_name
 
 _LINE, _HELD_OUT = "#4f46e5", "#ea580c"
@@ -22,6 +24,7 @@ class Facts:
     rows: int
     held_out_rows: int
     fingerprint: str
+    versions: tuple[UsedVersion, ...]
     step: int
     total_steps: int
     ended: str
@@ -34,7 +37,13 @@ def write(folder: Path, facts: Facts) -> None:
     """Write README.md, loss.png, easytune.yaml and metrics.json into an adapter's folder."""
     text = config_file.dump(facts.job.config)
     (folder / "easytune.yaml").write_text(text, encoding="utf-8")
-    content = {"step": facts.step, "metrics": facts.metrics, "history": facts.history}
+    versions = [asdict(used) for used in facts.versions]
+    content = {
+        "step": facts.step,
+        "metrics": facts.metrics,
+        "dataset_versions": versions,
+        "history": facts.history,
+    }
     (folder / "metrics.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     draw(folder / "loss.png", facts.history)
     (folder / "README.md").write_text(card(facts, text), encoding="utf-8")
@@ -49,6 +58,7 @@ def card(facts: Facts, config_text: str) -> str:
         ("Method", config.model.method),
         ("Data", ", ".join(f"`{Path(name).name}`" for name in config.data.datasets)),
         ("Rows", f"{facts.rows} to learn from, {facts.held_out_rows} held out"),
+        *[("Dataset version", _version(used)) for used in facts.versions],
         ("Data fingerprint", f"`{facts.fingerprint[:16]}`"),
         ("Steps", f"{facts.step} of {facts.total_steps} ({facts.ended})"),
         ("Time", _duration(facts.metrics.get("seconds", 0))),
@@ -85,6 +95,12 @@ def draw(path: Path, history: list[dict[str, Any]]) -> None:
     if axes.lines:
         axes.legend(frameon=False)
     FigureCanvasAgg(figure).print_figure(str(path), dpi=110)
+
+
+def _version(used: UsedVersion) -> str:
+    """Name a version so that `easytune data show` finds it, and its whole fingerprint."""
+    name = str(Reference(used.dataset, used.number))
+    return f"`{name}`, {used.rows} rows, fingerprint `{used.fingerprint}`"
 
 
 def _losses(metrics: dict[str, float]) -> list[tuple[str, str]]:

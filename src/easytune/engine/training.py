@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from easytune.config import TrainConfig
 from easytune.data import dataset as datasets
 from easytune.data import tokenizer as tokenizers
 from easytune.data.encoding import EncodedSet, Encoder
+from easytune.data.gathering import UsedVersion
 from easytune.data.rows import reasons_text
 from easytune.data.tokenizer import ModelTokenizer
 from easytune.engine import adapters, arguments, disk, hardware, models, run_card, tokens
@@ -42,6 +43,7 @@ class Material:
     train: EncodedSet
     held_out: EncodedSet
     fingerprint: str
+    versions: tuple[UsedVersion, ...]
 
 
 def train(job: Job, folder: JobFolder, report: Reporter, stop: StopSignal) -> Finished | Stopped:
@@ -245,6 +247,7 @@ class _Run:
                 rows=len(self.material.train.examples),
                 held_out_rows=len(self.material.held_out.examples),
                 fingerprint=self.material.fingerprint,
+                versions=self.material.versions,
                 step=self.trainer.state.global_step,
                 total_steps=self.rhythm.total,
                 ended="stopped by the user" if ending.asked else "finished",
@@ -263,7 +266,9 @@ def _material(
 ) -> Material:
     source = tokens.with_fast_tokenizer(model_folder, folder.out, config.model.trust_remote_code)
     tokenizer = tokenizers.load(source, config.data.chat_template)
-    rows = datasets.load(config.data, seed=config.schedule.seed)
+    rows = datasets.load(config.data, config.schedule.seed, folder.path.parent.parent)
+    for used in rows.versions:
+        report.notice("data.version_used", **asdict(used))
     for code, values in rows.notices:
         report.notice(code, **values)
     encoder = Encoder(tokenizer, config.data)
@@ -276,7 +281,7 @@ def _material(
         report.notice("rows_dropped", count=len(problems), reasons=reasons_text(problems))
     if train.truncated:
         report.notice("rows_truncated", count=train.truncated, max_length=config.data.max_length)
-    return Material(tokenizer, train, held_out, rows.fingerprint)
+    return Material(tokenizer, train, held_out, rows.fingerprint, rows.versions)
 
 
 def _check_output(config: TrainConfig) -> None:
@@ -299,7 +304,7 @@ def _checkpointing(config: TrainConfig, loaded: Loaded, batches: StepBatches) ->
             return True
         case "off":
             return False
-    largest = max(sum(batches.lengths[row] for row in rows) for rows in batches)
+    largest = max(batches.tokens_at_once())
     need = _activations_gb(loaded, largest)
     return need > 0.7 * hardware.free_memory_gb(loaded.device)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -66,7 +67,7 @@ def _training_row(conversation: Conversation) -> dict[str, Any] | None:
     spoken = [message for message in conversation.messages if message.content.strip()]
     kept = [
         message
-        for message, following in zip(spoken, [*spoken[1:], None], strict=True)
+        for message, following in zip_longest(spoken, spoken[1:])
         if message.role != "user" or (following and following.role == "assistant")
     ]
     if not any(message.role == "assistant" for message in kept):

@@ -141,6 +141,14 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> None:
     return time.sleep(seconds)
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment of a job that runs in `folder`, by which `kill_marked` finds it."""
+    found = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+    # The job runs in its own folder, where a relative path leads nowhere.
+    paths = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, found))} if found else {}
+    return os.environ | paths | {MARK: str(folder)}
+
+
 def terminate(process: subprocess.Popen[bytes]) -> None:
     """Ask the process to end, by signal."""
     if sys.platform == "win32":
@@ -163,12 +171,14 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill `process`, started with `watched` or `detached`, and what shares its group."""
-    if sys.platform == "win32":
-        subprocess.run(
-            ["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False
-        )
-    elif process.poll() is None:
-        _kill(process.pid, group=True)
+    if sys.platform == "win32" or process.poll() is None:
+        _kill_group(process.pid)
+
+
+def kill_group_of(identity: Identity) -> None:
+    """Kill a process that anybody started with `detached`, and what shares its group."""
+    if is_alive(identity):
+        _kill_group(identity.pid)
 
 
 def kill_marked(folder: Path) -> int:
@@ -250,6 +260,13 @@ def _kill_until_none(find: Callable[[], list[int]], patience_s: float = 5.0) -> 
         killed.update(found)
         time.sleep(0.01)
     return len(killed)
+
+
+def _kill_group(pid: int) -> None:
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/T", "/F", "/PID", str(pid)], capture_output=True, check=False)
+    else:
+        _kill(pid, group=True)
 
 
 def _kill(pid: int, *, group: bool = False) -> None:

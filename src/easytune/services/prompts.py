@@ -67,21 +67,22 @@ def read_file(path: Path) -> list[Prompt]:
         raise ImportUnreadable(path.name, "@stored.import.no_prompts") from error
 
 
-def read_dataset(name: str, limit: int) -> list[Prompt]:
+def read_dataset(name: str, limit: int, home: Path | None = None) -> list[Prompt]:
     """Return at most `limit` rows of a dataset, the last answer of each as its reference.
 
     The rows are those kept back from training where the dataset has such, else its first ones.
-    `name` is what `data.datasets` takes: "demo/style", a file, a folder. Raises ImportUnreadable
-    for plain text and unknown columns, and what else `easytune.data.dataset.load` raises.
+    `name` is what `data.datasets` takes: "demo/style", a file, a folder, a version of a dataset
+    of `home` (by default that of the user). Raises ImportUnreadable for plain text and unknown
+    columns, and what else `easytune.data.dataset.load` raises.
     """
     if not name.strip():
         raise FileMissing(path=name)
-    found, _ = sources.resolve(name)
-    kept_back = any(source.held_out for source in found)
+    found, _ = sources.resolve(name, home)
+    kept_back = any(source.keeps_rows_back for source in found)
     # The share is not used where a dataset keeps back rows of its own.
     options = DataSection(datasets=(name,), held_out_share=0.1 if kept_back else 0)
     try:
-        loaded = dataset.load(options)
+        loaded = dataset.load(options, home=home)
     except StageMismatch as error:
         raise ImportUnreadable(name, "@stored.import.plain_text") from error
     except FormatUnknown as error:

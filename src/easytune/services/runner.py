@@ -74,15 +74,8 @@ class Runner:
         self._record(outcome | {"oom_kills": rise, "began": began, "ended": _now()})
 
     def _start(self) -> subprocess.Popen[bytes]:
-        paths = [
-            os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p
-        ]
         # Threads that spin while they wait stand still together once the machine is shared.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
-        environment[processes.MARK] = str(self._folder)
-        if paths:
-            # The worker runs in the job's folder, where a relative path leads nowhere.
-            environment["PYTHONPATH"] = os.pathsep.join(paths)
+        environment = {"OMP_WAIT_POLICY": "PASSIVE"} | processes.environment_of(self._folder)
         with (self._folder / LOG).open("ab") as log:
             return subprocess.Popen(
                 self._command,

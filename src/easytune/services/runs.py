@@ -9,6 +9,7 @@ from typing import Any
 
 from easytune import checkpoints, events, job, paths, records
 from easytune.config import TrainConfig
+from easytune.data.versions.library import Library
 from easytune.errors import (
     CheckpointInvalid,
     FileMissing,
@@ -20,8 +21,8 @@ from easytune.errors import (
 from easytune.events import Failed, Finished, Stopped
 from easytune.job import Job, JobFolder
 from easytune.remedies import free_folder
+from easytune.services import data_links, folders, log, submission
 from easytune.services import evidence as proof
-from easytune.services import folders, log, submission
 from easytune.services.evidence import ACTIVE, ENDED, State
 from easytune.services.report import compose
 from easytune.services.story import Fold, Story, step_of
@@ -60,9 +61,11 @@ class Runs:
         """Queue a run and return its id; a `Dispatcher` starts it when its turn comes.
 
         `resume_from` is a checkpoint folder and `continues` the run it belongs to. Raises
-        FileMissing, ModelMissing, ModelIncomplete, ModelPickled, OutputNotEmpty, DiskFull or
-        CheckpointInvalid.
+        FileMissing, DatasetUnknown, VersionUnknown, ModelMissing, ModelIncomplete, ModelPickled,
+        OutputNotEmpty, DiskFull or CheckpointInvalid.
         """
+        # A run tells for ever which rows it used, whatever becomes of the dataset.
+        config = data_links.pinned(config, Library(self._home))
         config = submission.with_absolute_paths(config)
         submission.check(config, self._home)
         self._check_output_unclaimed(config)

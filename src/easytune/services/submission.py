@@ -6,7 +6,7 @@ from pathlib import Path
 
 from easytune import model_files
 from easytune.config import TrainConfig
-from easytune.data import sources
+from easytune.data import sources, stored
 from easytune.errors import DiskFull, FileMissing, OutputNotEmpty
 
 MARGIN_GB = 0.25
@@ -24,9 +24,12 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         model__base_model=_absolute(model.base_model) if is_folder else model.base_model,
         model__adapter=model.adapter and _absolute(model.adapter),
         data__datasets=tuple(
-            name if name.startswith(_BUNDLED) else _absolute(name) for name in data.datasets
+            name if _is_no_path(name) else _absolute(name) for name in data.datasets
         ),
-        data__held_out_file=data.held_out_file and _absolute(data.held_out_file),
+        data__held_out_file=data.held_out_file
+        and (
+            data.held_out_file if _is_no_path(data.held_out_file) else _absolute(data.held_out_file)
+        ),
         data__chat_template=data.chat_template and _absolute(data.chat_template),
         output__folder=output.folder and _absolute(output.folder),
     )
@@ -36,12 +39,13 @@ def check(config: TrainConfig, home: Path) -> None:
     """Make sure that the run can begin and its result has somewhere to go. Takes milliseconds.
 
     Expects absolute paths. Raises FileMissing, FileEmpty, DatasetEntryUnusable, ModelMissing,
-    ModelIncomplete, ModelPickled, OutputNotEmpty or DiskFull.
+    ModelIncomplete, ModelPickled, OutputNotEmpty or DiskFull; DatasetUnknown, VersionUnknown or
+    VersionDamaged.
     """
-    for name in config.data.datasets:
-        sources.resolve(name)
     data = config.data
-    for path in filter(None, (data.held_out_file, data.chat_template, config.model.adapter)):
+    for name in filter(None, (*data.datasets, data.held_out_file)):
+        sources.resolve(name, home)
+    for path in filter(None, (data.chat_template, config.model.adapter)):
         if not Path(path).exists():
             raise FileMissing(path)
     model = model_files.resolve(config.model, home)
@@ -93,6 +97,10 @@ def _check_space(home: Path, need_gb: float) -> None:
     free_gb = shutil.disk_usage(folder).free / 1e9
     if free_gb < need_gb:
         raise DiskFull(round(free_gb, 1), round(need_gb, 1), str(home))
+
+
+def _is_no_path(name: str) -> bool:
+    return name.startswith((_BUNDLED, stored.PREFIX))
 
 
 def _absolute(path: str) -> str:

@@ -5,9 +5,10 @@ from typing import Any
 import gradio as gr
 
 from easytune import i18n
+from easytune.webui import run_since
 from easytune.webui.context import Context
 from easytune.webui.language import label
-from easytune.webui.tabs import chat, compare, runs, settings, train
+from easytune.webui.tabs import chat, compare, data, runs, settings, train
 
 LANGUAGE_NAMES = {"en": "EN", "zh": "中文", "ja": "日本語", "ko": "한국어", "ru": "Русский"}
 _LOGO = (
@@ -32,7 +33,11 @@ def build(context: Context) -> gr.Blocks:
         gr.HTML(_header(), elem_id="et-header", apply_default_css=False)
         with gr.Tabs(selected="train", elem_id="et-tabs") as tabs:
             with gr.Tab(label("app.tab_train"), id="train", elem_id="et-tab-train") as train_tab:
-                panel = train.build(context).panel
+                training = train.build(context, train_tab)
+                panel = training.panel
+            with gr.Tab(label("app.tab_data"), id="data", elem_id="et-tab-data") as data_tab:
+                datasets = data.build(context, tabs, data_tab, training)
+                run_since.wire(panel, datasets)
             with gr.Tab(label("app.tab_chat"), id="chat", elem_id="et-tab-chat") as chat_tab:
                 chat_timer = chat.build(context, chat_tab).timer
             compare_name: Any = label("app.tab_compare")
@@ -46,6 +51,7 @@ def build(context: Context) -> gr.Blocks:
         _rest_when_left(
             [
                 (train_tab, None),
+                (data_tab, datasets.timer),
                 (chat_tab, chat_timer),
                 (compare_tab, None),
                 (runs_tab, runs_timer),

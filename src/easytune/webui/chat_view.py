@@ -111,6 +111,7 @@ def summaries(found: Sequence[Summary], chosen: str, search: str, lang: str) -> 
     names = ("rename", "delete", "delete_really", "more", "export_markdown", "export_json",
              "export_jsonl")  # fmt: skip
     words = {name: t(f"chat.{name}", lang) for name in names}
+    words["keep"] = t("data.collect.ask", lang)
     empty = "chat.none_found" if search.strip() else "chat.none_yet"
     return {"rows": rows, "chosen": chosen, "words": words, "empty": t(empty, lang)}
 
@@ -176,7 +177,7 @@ def _item(message: Message, lang: str) -> Drawn:
         "statistics": statistics(message.details, lang),
         "notes": notes,
         "failure": _failed(message, lang),
-        "actions": ["copy"] if message.content else [],
+        "actions": ["copy", "keep"] if message.content else [],
     }
 
 
@@ -214,7 +215,9 @@ def _empty(lang: str) -> Drawn:
 def _words(lang: str) -> dict[str, str]:
     names = ("copy", "edit", "retry", "undo", "continue", "regenerate", "thinking", "send_edit",
              "cancel")  # fmt: skip
-    return {name: t(f"chat.{name}", lang) for name in names}
+    return {name: t(f"chat.{name}", lang) for name in names} | {
+        "keep": t("data.collect.corrected", lang)
+    }
 
 
 def _key(item: Drawn) -> str:

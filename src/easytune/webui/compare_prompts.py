@@ -79,9 +79,11 @@ class PromptsPanel:
         """Return the components whose values `read` takes."""
         return [self.source, self.typed, self.file, self.dataset, self.rows]
 
-    def switched(self, source: str) -> list[dict[str, Any]]:
+    def switched(self, request: gr.Request, source: str) -> list[dict[str, Any]]:
         """Show the controls of a source, and the datasets there are now."""
-        choices = gr.update(choices=pickers.datasets(self._context.home))
+        choices = gr.update(
+            choices=pickers.datasets(self._context.home, self._context.language_of(request))
+        )
         return [*(gr.update(visible=source == name) for name in SOURCES), choices]
 
     def told(self, request: gr.Request, *values: Any) -> str:
@@ -102,7 +104,9 @@ class PromptsPanel:
             return _of_file(file)
         if source == "dataset":
             count = int(rows) if isinstance(rows, int | float) and rows >= 1 else FIRST_ROWS
-            return prompts.read_dataset(str(dataset or ""), min(count, MOST_ROWS))
+            return prompts.read_dataset(
+                str(dataset or ""), min(count, MOST_ROWS), self._context.home
+            )
         return prompts.read_text(str(typed or ""))
 
 

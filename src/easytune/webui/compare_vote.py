@@ -14,6 +14,7 @@ from easytune.inference_errors import ComparisonMissing
 from easytune.services.comparison import Comparison, Summary
 from easytune.services.votes import Ballot, Verdict
 from easytune.webui import compare_downloads, compare_vote_view
+from easytune.webui.collecting import CollectHandlers, CollectPanel
 from easytune.webui.context import Context
 from easytune.webui.language import button_update, label
 from easytune.webui.spoken import spoken
@@ -50,10 +51,15 @@ class VotePanel:
             self.results = gr.HTML("", apply_default_css=False, elem_id="compare-vote-results")
             with gr.Row(elem_classes=["compare-under"]):
                 self.export = gr.HTML("", apply_default_css=False, elem_id="compare-preferences")
+                self.collect = gr.Button(
+                    label("data.collect.ask"), size="sm", visible=False,
+                    elem_id="compare-collect", elem_classes=["et-outlined"],
+                )  # fmt: skip
                 self.clear = gr.Button(
                     label("compare.vote.clear"), size="sm", visible=False,
                     elem_id="compare-clear", elem_classes=["et-outlined"],
                 )  # fmt: skip
+            self.collecting = CollectPanel("compare-collecting")
             with gr.Group(visible=False, elem_classes=["compare-dialog"]) as self.clearing:
                 self._question()
 
@@ -69,7 +75,7 @@ class VotePanel:
     def outputs(self) -> list[Any]:
         """Return the components that `VoteHandlers.drawn` updates."""
         buttons = [*self.verdicts.values(), self.next]
-        counted = [self.results, self.export, self.clear, self.clearing]
+        counted = [self.results, self.export, self.collect, self.clear, self.clearing]
         return [self.ballot, self.answers, *buttons, *counted]
 
 
@@ -80,6 +86,7 @@ class VoteHandlers:
         self._context = context
         self._comparisons = context.comparisons
         self._votes = context.votes
+        self._collect = CollectHandlers(context)
 
     def wire(self, panel: VotePanel) -> dict[str, Any]:
         """Connect the panel; return the event that draws the next ballot."""
@@ -101,6 +108,8 @@ class VoteHandlers:
         panel.clear.click(self.asked, panel.comparison, [panel.question, panel.clearing], **told)
         panel.keep.click(lambda: gr.update(visible=False), None, panel.clearing, **now)
         panel.forget.click(self.cleared, panel.comparison, panel.outputs, **told)
+        panel.collect.click(self.collected, panel.comparison, panel.collecting.opened, **told)
+        self._collect.wire(panel.collecting)
         return drawn
 
     def choices(self, request: gr.Request, *shown: str) -> dict[str, Any]:
@@ -162,6 +171,10 @@ class VoteHandlers:
             raise spoken(error, self._context.language_of(request)) from error
         return self.drawn(request, comparison)
 
+    def collected(self, request: gr.Request, comparison: str | None) -> list[Any]:
+        """Ask which dataset is to keep the votes."""
+        return self._collect.opened(request, {"votes": comparison or ""})
+
     def _voted(
         self, verdict: Verdict, request: gr.Request, comparison: str | None, content: Any
     ) -> Any:
@@ -213,8 +226,9 @@ def _nothing(text: str) -> list[Any]:
 
 
 def _clearing(offered: bool) -> list[Any]:
-    """Return updates of the button that clears the votes, and of its question: not asked."""
-    return [button_update("compare.vote.clear", offered), gr.update(visible=False)]
+    """Return updates of what can be done with all votes, and of the question: not asked."""
+    buttons = ("data.collect.ask", "compare.vote.clear")
+    return [*(button_update(text, offered) for text in buttons), gr.update(visible=False)]
 
 
 def _offered(vote: bool, go_on: bool) -> list[Any]:

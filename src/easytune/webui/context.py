@@ -9,6 +9,7 @@ from easytune import i18n
 from easytune.services.chat import Chat
 from easytune.services.comparisons import Comparisons
 from easytune.services.conversations import Conversations
+from easytune.services.datasets import Datasets
 from easytune.services.dispatch import Dispatcher
 from easytune.services.keys import Keys
 from easytune.services.presets import Presets
@@ -32,6 +33,7 @@ class Context:
     keys: Keys
     comparisons: Comparisons
     votes: Votes
+    datasets: Datasets
     default_language: str = i18n.DEFAULT_LANGUAGE
     """Language of visitors who have not chosen one: the server's `--lang`."""
 
@@ -50,6 +52,7 @@ class Context:
             keys=Keys(store),
             comparisons=Comparisons(store, chat),
             votes=Votes(store),
+            datasets=Datasets(home, runs),
             default_language=default_language,
         )
 
@@ -57,9 +60,11 @@ class Context:
         """Begin what goes on by itself: starting queued runs, unloading idle models."""
         self.dispatcher.start()
         self.chat.start()
+        self.datasets.start()
 
     def close(self) -> None:
-        """Stop batches, answers and models. Runs go on."""
+        """Stop batches, answers and models. Runs and tasks go on."""
+        self.datasets.close()
         self.dispatcher.close()
         self.comparisons.close()
         self.chat.close()

@@ -15,10 +15,12 @@ from easytune.options import Option
 from easytune.webui.language import label, option_help, option_label
 
 Kind = Literal[
-    "switch", "choice", "number", "maybe_number", "text", "name", "words", "lines", "numbers",
-    "mapping",
+    "switch", "choice", "number", "maybe_number", "text", "name", "picked", "words", "lines",
+    "numbers", "mapping",
 ]  # fmt: skip
 RADIOS = ("model.method", "data.stage")
+# Texts with suggestions that depend on what is on this machine.
+PICKED = ("data.held_out_file",)
 NAMES = {"qlora": "QLoRA", "modelscope": "ModelScope", "wandb": "Weights & Biases"}
 
 
@@ -45,7 +47,7 @@ class Control:
     def edits(self) -> list[Any]:
         """Return the component's events that tell of a finished edit by the user."""
         component: Any = self.component
-        if self.kind in ("switch", "choice", "words", "name"):
+        if self.kind in ("switch", "choice", "words", "name", "picked"):
             return [component.input]
         return [component.blur, component.submit]
 
@@ -68,6 +70,8 @@ def kind_of(option: Option) -> Kind:
         return "number"
     if annotation is str:
         return "name"
+    if option.path in PICKED:
+        return "picked"
     return "text" if str in types else "maybe_number"
 
 
@@ -78,7 +82,7 @@ def read(kind: Kind, shown: Any) -> Any:
     Raises NotJson for a mapping that is not a JSON object.
     """
     match kind:
-        case "maybe_number" | "text":
+        case "maybe_number" | "text" | "picked":
             return str(shown).strip() or None if shown is not None else None
         case "name":
             return str(shown or "").strip()
@@ -99,7 +103,7 @@ def show(kind: Kind, value: Any) -> Any:
     match kind:
         case "maybe_number":
             return "" if value is None else f"{value:.12g}"
-        case "text" | "name":
+        case "text" | "name" | "picked":
             return value or ""
         case "words":
             return list(value)
@@ -140,7 +144,7 @@ def _component(option: Option, kind: Kind, value: Any, visible: bool, prefix: st
         case "words":
             choices: list[Any] = list(option.knob.choices)
             return gr.Dropdown(choices, multiselect=True, allow_custom_value=True, **common)
-        case "name":
+        case "name" | "picked":
             return gr.Dropdown([], allow_custom_value=True, **common)
         case _:
             # gr.Number turns an empty value into 0 when it is drawn, so a number that may be

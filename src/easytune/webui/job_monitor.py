@@ -12,16 +12,17 @@ from zlib import crc32
 
 from easytune import remedies
 from easytune.config import TrainConfig
+from easytune.data.versions.library import Library
 from easytune.errors import RunMissing
 from easytune.i18n import t
 from easytune.services.runs import Runs, RunSummary
 from easytune.services.story import Story
-from easytune.webui import plots, run_view
+from easytune.webui import plots, run_data, run_view
 from easytune.webui.language import label
 
 PARTS = (
     "picker", "state", "status", "failure", "fix_row", "fill_form", "apply", "chart",
-    "resources", "samples", "result", "resume", "notices", "log", "stop", "stop_now",
+    "resources", "samples", "result", "data", "resume", "notices", "log", "stop", "stop_now",
 )  # fmt: skip
 Shown = dict[str, Any]
 Update = dict[str, Any]
@@ -32,8 +33,9 @@ HEARTBEAT_SECONDS = 3.0
 class Monitor:
     """Compares what a page shows with what the files say."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, library: Library) -> None:
         self._runs = runs
+        self._library = library
 
     def changes(
         self, run_id: str, shown: Shown | None, lang: str
@@ -66,7 +68,9 @@ class Monitor:
         beat = 0
         if states.get(run_id) in run_view.ACTIVE:
             beat = int(time.time() / HEARTBEAT_SECONDS)
-        return _digest([run_id, version, lang, beat, list(states.items())])
+        config = next((run.config for run in runs if run.id == run_id), None)
+        data = run_data.stamp(config, self._library) if config else []
+        return _digest([run_id, version, lang, beat, list(states.items()), data])
 
     def _parts(self, run_id: str, runs: list[RunSummary], lang: str) -> dict[str, Update]:
         run = next((run for run in runs if run.id == run_id), None)
@@ -85,6 +89,7 @@ class Monitor:
             "result": {
                 "value": run_view.result(story, str(folder) if has_adapter else "", run_id, lang)
             },
+            "data": {"value": run_data.card(run.config, self._library, lang)},
             "log": {"value": run_view.log(log, story.state, lang)},
             **_offers(story, run.config),
         }
@@ -133,7 +138,7 @@ def _nothing(lang: str) -> dict[str, Update]:
     """Return the parts while there is no run."""
     empty = run_view.nothing_yet(lang)
     hidden = ("fix_row", "fill_form", "apply", "resume", "stop", "stop_now")
-    quiet = ("failure", "result", "notices", "state")
+    quiet = ("failure", "result", "data", "notices", "state")
     drawn = ("chart", "resources", "samples", "log")
     return {
         "picker": {"choices": [], "value": None, "visible": False},

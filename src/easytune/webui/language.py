@@ -12,10 +12,12 @@ import gradio as gr
 from gradio.i18n import I18nData
 
 from easytune import config, generation, i18n, settings
-from easytune.options import Option
+from easytune.data.steps.options import Steps
+from easytune.options import Option, declared
 
 STATIC_SECTIONS = (
     "app.", "monitor.", "form.", "train.", "option.", "data.", "chat.", "compare.", "settings.",
+    "datasets.", "dataset_work.", "steps.",
 )  # fmt: skip
 GRADIO_LOCALES = {"zh": "zh-CN"}
 _translator = gr.I18n()
@@ -60,6 +62,7 @@ def all_options() -> Iterator[Option]:
     yield from config.options()
     yield from generation.options()
     yield from settings.options()
+    yield from declared(Steps)
 
 
 @cache

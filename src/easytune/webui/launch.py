@@ -23,9 +23,10 @@ from easytune.api.access import Access
 from easytune.api.door import ApiDoor
 from easytune.errors import PasswordNeeded
 from easytune.i18n import t
-from easytune.webui import app, compare_downloads, language, theme
+from easytune.webui import app, compare_downloads, data_download, language, theme
 from easytune.webui.compare_downloads import ComparisonDownload
 from easytune.webui.context import Context
+from easytune.webui.data_download import DatasetDownload
 from easytune.webui.downloads import AdapterDownload
 from easytune.webui.login import LoginGate, LoginPage, Sessions, secret_key
 from easytune.webui.security import OriginGuard, is_loopback
@@ -118,6 +119,7 @@ def _launch_options(door: Door, port: int, context: Context, lang: str | None) -
         Route("/healthz", _health),
         Route("/download/{run_id}", AdapterDownload(context.runs).answer),
         Route(compare_downloads.PATH, ComparisonDownload(context).answer),
+        Route(data_download.PATH, DatasetDownload(context).answer),
     ]
     visitor, gate = None, []
     if door.password:
@@ -168,7 +170,7 @@ def _api(context: Context) -> ASGIApp:
     from easytune.api import application
     from easytune.api.services import Services
 
-    return application.build(Services(context.chat, context.conversations))
+    return application.build(Services(context.chat, context.conversations, context.datasets))
 
 
 async def _health(_: Request) -> JSONResponse:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -12,8 +13,12 @@ from gradio.i18n import I18nData
 from easytune import demo, model_files, paths
 from easytune.config import ModelSection
 from easytune.data import files
+from easytune.data.stored import Reference
+from easytune.data.versions.library import Library
+from easytune.data.versions.manifest import VersionFacts
+from easytune.dataset_errors import VersionDamaged
 from easytune.errors import FileEmpty, FileMissing, FileUnreadable
-from easytune.i18n import t
+from easytune.i18n import DEFAULT_LANGUAGE, t
 from easytune.webui.language import label
 
 DATA_ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".txt", ".md")
@@ -27,13 +32,36 @@ def models(home: Path) -> list[Choice]:
     return found + [(name, name) for name in [*own, *_hub_cache()]]
 
 
-def datasets(home: Path) -> list[Choice]:
-    """Return the datasets to choose from: the demo ones, and the files in the home's `data`."""
+def datasets(home: Path, lang: str = DEFAULT_LANGUAGE, chosen: Iterable[str] = ()) -> list[Choice]:
+    """Return the datasets to choose from: the home's own, the demo ones, the files in its `data`.
+
+    A dataset's name means its current version; those of `chosen` that are particular versions, as
+    the config of a run has them, can be chosen too.
+    """
     bundled: list[Choice] = [
         (label(f"form.choice.demo.{name}"), f"demo/{name}") for name in demo.DATASETS
     ]
-    own = _files(uploads(home))
-    return bundled + [(file.name, str(file)) for file in own if file.suffix in DATA_ENDINGS]
+    own = [(file.name, str(file)) for file in _files(uploads(home)) if _is_data(file)]
+    return [*stored(home, lang, chosen), *bundled, *own]
+
+
+def stored(home: Path, lang: str, chosen: Iterable[str] = ()) -> list[Choice]:
+    """Return the datasets of the home, and the versions of them that are `chosen`."""
+    library = Library(home)
+    try:
+        known = {one.id: one for one in library.list()}
+    except VersionDamaged:
+        # The Data tab says so; everything else can still be chosen.
+        return []
+    found: list[Choice] = [
+        (_with_rows(one.title, one.current, lang), str(Reference(one.id))) for one in known.values()
+    ]
+    for name in dict.fromkeys(chosen):
+        reference = Reference.parse(name)
+        if reference and reference.number and reference.id in known:
+            values = {"title": known[reference.id].title, "number": reference.number}
+            found.append((t("run_data.version", lang, **values), name))
+    return found
 
 
 def uploads(home: Path) -> Path:
@@ -120,6 +148,14 @@ def size(gigabytes: float) -> str:
 def problem(text: str) -> str:
     """Return a line of HTML that says what is wrong."""
     return f'<p class="et-fact et-bad" role="alert">{escape(text)}</p>'
+
+
+def _with_rows(title: str, version: VersionFacts, lang: str) -> str:
+    return f"{title} · {t('run_data.rows', lang, rows=f'{version.rows:,}')}"
+
+
+def _is_data(file: Path) -> bool:
+    return file.suffix in DATA_ENDINGS
 
 
 def _line(text: str) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
+from typing import Protocol
 
-from easytune.data.preview import Bin, Piece, Preview
+from easytune.data.preview import Piece, Preview
 from easytune.i18n import t
 
 SHOWN_CHARACTERS = 12_000
@@ -20,7 +21,7 @@ def render(preview: Preview, max_length: int, lang: str) -> str:
         _notices(preview, lang),
         _dropped(preview, lang),
         _row(preview, lang),
-        _legend(preview, lang),
+        legend(preview.pieces, lang),
         histogram(preview.lengths, max_length, lang),
     )
     return f'<div class="et-preview">{"".join(parts)}</div>'
@@ -48,15 +49,41 @@ def tokens(pieces: Sequence[Piece], lang: str) -> str:
     return "".join(spans)
 
 
-def histogram(bars: Sequence[Bin], max_length: int, lang: str) -> str:
-    """Return an SVG of how many rows have how many tokens; a line marks `max_length`."""
+def legend(pieces: Sequence[Piece], lang: str) -> str:
+    """Return what the colours of a row mean, of those that are in it."""
+    present = {piece.kind for piece in pieces}
+    keys = [kind for kind in KINDS if kind in present]
+    spans = [_span(t(f"train.preview.kind.{kind}", lang), kind, False) for kind in keys]
+    return f'<div class="et-token-legend">{"".join(spans)}</div>'
+
+
+class Counted(Protocol):
+    """How many rows have `low` to `high` of what is counted, both included."""
+
+    @property
+    def low(self) -> int: ...
+    @property
+    def high(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+
+
+def histogram(
+    bars: Sequence[Counted], max_length: int | None, lang: str, texts: str = "train.preview"
+) -> str:
+    """Return an SVG of how many rows have how many tokens; a line marks `max_length`.
+
+    `texts` holds the title (`lengths`) and what a bar says (`bar`), for counts of something else.
+    """
     if not bars:
         return ""
     longest, most = bars[-1].high, max(bar.rows for bar in bars)
-    scale = _WIDTH / longest
-    drawn = "".join(_bar(bar, scale, (_FLOOR - _ROOF) / most, lang) for bar in bars if bar.rows)
-    line = _limit(max_length * scale, max_length) if max_length <= longest else ""
-    title = escape(t("train.preview.lengths", lang))
+    scale = _WIDTH / max(longest, 1)
+    unit = (_FLOOR - _ROOF) / max(most, 1)
+    drawn = "".join(_bar(bar, scale, unit, lang, texts) for bar in bars if bar.rows)
+    marked = max_length is not None and max_length <= longest
+    line = _limit((max_length or 0) * scale, max_length or 0) if marked else ""
+    title = escape(t(f"{texts}.lengths", lang))
     return (
         f'<figure class="et-lengths"><figcaption>{title}</figcaption>'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}">{drawn}'
@@ -115,13 +142,6 @@ def _row(preview: Preview, lang: str) -> str:
     )
 
 
-def _legend(preview: Preview, lang: str) -> str:
-    present = {piece.kind for piece in preview.pieces}
-    keys = [kind for kind in KINDS if kind in present]
-    spans = [_span(t(f"train.preview.kind.{kind}", lang), kind, False) for kind in keys]
-    return f'<div class="et-token-legend">{"".join(spans)}</div>'
-
-
 def _span(text: str, kind: str, control: bool) -> str:
     classes = f"tok tok-{kind} tok-control" if control else f"tok tok-{kind}"
     return f'<span class="{classes}">{escape(text)}</span>'
@@ -135,10 +155,11 @@ def _list(texts: Iterable[str]) -> str:
     return f'<ul class="et-list">{"".join(f"<li>{escape(text)}</li>" for text in texts)}</ul>'
 
 
-def _bar(bar: Bin, scale: float, unit: float, lang: str) -> str:
-    left, width = (bar.low - 1) * scale, (bar.high - bar.low + 1) * scale
+def _bar(bar: Counted, scale: float, unit: float, lang: str, texts: str) -> str:
+    left, width = max(bar.low - 1, 0) * scale, (bar.high - bar.low + 1) * scale
     height = max(bar.rows * unit, 1.5)
-    title = t("train.preview.bar", lang, low=bar.low, high=bar.high, rows=bar.rows)
+    low, high, rows = (f"{number:,}" for number in (bar.low, bar.high, bar.rows))
+    title = t(f"{texts}.bar", lang, low=low, high=high, rows=rows)
     return (
         f'<rect x="{left:.1f}" y="{_FLOOR - height:.1f}" width="{max(width - 1.5, 1):.1f}" '
         f'height="{height:.1f}" rx="1"><title>{escape(title)}</title></rect>'

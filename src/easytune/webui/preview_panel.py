@@ -61,7 +61,7 @@ def look(config: TrainConfig, home: Path, number: float | None, lang: str) -> li
         if folder is None:
             return say(t("train.preview.model_not_here", lang, model=config.model.base_model))
         shown = data_preview.preview(
-            config.data, folder, round(number or 1) - 1, config.schedule.seed
+            config.data, folder, round(number or 1) - 1, config.schedule.seed, home
         )
     except EasyTuneError as error:
         return [gr.skip(), gr.update(value=preview.message(sentence(error, lang))),

@@ -20,6 +20,12 @@ TICK_SECONDS = 1.0
 CONTINUE, LONGER, NEW, OVER = "continue", "longer", "new", "over"
 TO_THE_FORM = (NEW, OVER)
 _DRAW = "easytune.mount('{kind}', element, props, watch)"
+_SINCE = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-et-since]');
+  if (button) trigger('click', { since: button.dataset.etSince });
+});
+"""
 _COPY = "(text) => { if (text) easytune.copy(text); return []; }"
 
 
@@ -33,13 +39,18 @@ class RunPanel:
     """State of the run that is shown."""
     proposal: gr.JSON
     """A config the form should take over; None otherwise."""
+    data: gr.HTML
+    """What the run learned from; a click on it asks what has changed since."""
+    compared: gr.Textbox
+    """Two versions to compare, "house-style@3 house-style@5", once that was asked for."""
 
 
 def build(context: Context) -> RunPanel:
     """Lay out the live run inside the current column, and keep it up to date."""
     layout = _Layout()
     _Handlers(context).wire(layout)
-    return RunPanel(layout.run_id, layout.parts["state"], layout.proposal)
+    parts = layout.parts
+    return RunPanel(layout.run_id, parts["state"], layout.proposal, parts["data"], layout.compared)
 
 
 class _Layout:
@@ -49,6 +60,7 @@ class _Layout:
         self.run_id = gr.Textbox("", visible="hidden", elem_id="et-run-id")
         self.shown = gr.JSON(None, visible="hidden", elem_id="et-shown")
         self.proposal = gr.JSON(None, visible="hidden", elem_id="et-proposal")
+        self.compared = gr.Textbox("", visible="hidden", elem_id="et-compared")
         self.report_text = gr.Textbox("", visible="hidden", elem_id="et-report-text")
         self.timer = gr.Timer(TICK_SECONDS)
         self.parts: dict[str, Any] = {
@@ -60,6 +72,7 @@ class _Layout:
             "resources": self._drawn("resources"),
             "samples": self._drawn("samples"),
             "result": gr.HTML(elem_id="et-result-part", apply_default_css=False),
+            "data": gr.HTML("", elem_id="et-data-part", apply_default_css=False, js_on_load=_SINCE),
             **self._resume(),
             "notices": gr.HTML(elem_id="et-notices-part", apply_default_css=False),
             "log": self._drawn("log"),
@@ -145,7 +158,7 @@ class _Handlers:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._runs = context.runs
-        self._monitor = Monitor(context.runs)
+        self._monitor = Monitor(context.runs, context.datasets.library)
 
     def wire(self, page: _Layout) -> None:
         """Connect everything. `queue=False`: an answer at once, and no lasting connection.

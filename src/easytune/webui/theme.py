@@ -13,8 +13,10 @@ from easytune.webui import language
 
 ASSETS = Path(__file__).with_name("assets")
 GRADIO_ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
-STYLES = ("style.css", "train.css", "chat.css", "compare.css", "settings.css")
-SCRIPTS = ("page.js", "chart.js", "panels.js", "train.js", "chat.js", "compare.js")
+STYLES = ("style.css", "train.css", "chat.css", "compare.css", "settings.css", "data.css",
+          "data_work.css")  # fmt: skip
+SCRIPTS = ("page.js", "chart.js", "panels.js", "train.js", "chat.js", "compare.js", "data.js",
+           "data_work.js")  # fmt: skip
 TEXTS_OF_SCRIPTS = (
     "chat_list",
     "chat_settings",
@@ -26,6 +28,12 @@ TEXTS_OF_SCRIPTS = (
     "tagline",
     "tab_chat",
     "tab_compare",
+    "tab_data",
+    "tab_data_preprocess",
+    "tab_data_rows",
+    "tab_data_statistics",
+    "tab_data_versions",
+    "tab_data_xray",
     "tab_runs",
     "tab_settings",
     "tab_train",

@@ -99,6 +99,7 @@
     copy: "M9 9h11v11H9zM5 15H4V4h11v1", edit: "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",
     retry: "M4 12a8 8 0 1 0 2.5-5.8L4 8M4 3v5h5", regenerate: "M4 12a8 8 0 1 0 2.5-5.8L4 8M4 3v5h5",
     undo: "M9 14 4 9l5-5M4 9h10a6 6 0 0 1 0 12h-3", continue: "M5 5l7 7-7 7M13 5l7 7-7 7",
+    keep: "M6 3h12v18l-6-5-6 5z",
   };
   const icon = (name) => {
     const holder = node("span", { class: "et-glyph", "aria-hidden": "true" });
@@ -129,6 +130,7 @@
     if (name === "retry" || name === "regenerate") trigger("submit", { action: "again" });
     if (name === "continue") trigger("submit", { action: "continue" });
     if (name === "undo") trigger("input", { action: "undo" });
+    if (name === "keep") trigger("like", { message: item.id });
   };
 
   const button = (name, item, words, trigger, article) => {
@@ -272,6 +274,7 @@
       node("div", { class: "et-menu-box" }, entry("rename", rename),
         ...["export_markdown", "export_json", "export_jsonl"].map((name) =>
           entry(name, () => (close(), send(name.replace("export_", ""))))),
+        entry("keep", () => (close(), trigger("submit", { id: row.id }))),
         entry("delete", remove, "et-danger")));
     return fold;
   };

@@ -47,14 +47,15 @@
   };
 
   // --- the open tab, which a reload opens again --------------------------------
-  const tabs = () => [...document.querySelectorAll('button[role="tab"]')];
+  // Those of a tab's own panels are not among them.
+  const tabs = () => [...document.querySelectorAll('button[role="tab"]')].filter((one) => !one.closest("#data-views"));
   const tabName = (button) =>
     Object.keys(et.texts.en).find((name) =>
       name.startsWith("tab_") && Object.values(et.texts).some((texts) => texts[name] === button.textContent.trim()));
   et.openTab = (name) => tabs().find((button) => tabName(button) === name)?.click();
   document.addEventListener("click", (event) => {
     const button = event.target.closest('button[role="tab"]');
-    if (button) sessionStorage.setItem("easytune-tab", tabName(button) ?? "");
+    if (button && tabs().includes(button)) sessionStorage.setItem("easytune-tab", tabName(button) ?? "");
   });
   const reopenTab = () => {
     const name = sessionStorage.getItem("easytune-tab");

@@ -8,6 +8,7 @@ import gradio as gr
 from easytune.webui import chat_settings
 from easytune.webui.chat_events import Handlers
 from easytune.webui.chat_settings import SettingsPanel
+from easytune.webui.collecting import CollectHandlers, CollectPanel
 from easytune.webui.context import Context
 from easytune.webui.language import label
 
@@ -32,6 +33,7 @@ def build(context: Context, tab: gr.Tab) -> ChatTab:
     """Build the tab in the Blocks that are open."""
     page = _Page()
     _wire(page, Handlers(context, page.settings), tab)
+    _wire_collecting(page, CollectHandlers(context))
     return ChatTab(page.timer)
 
 
@@ -75,6 +77,7 @@ class _Page:
         with gr.Column(elem_id="chat-scroll"):
             self.messages = self._drawn("messages", "chat-messages")
             self.live = self._drawn("live", "chat-live")
+        self.collecting = CollectPanel("chat-collect")
         self.use = gr.HTML("", elem_id="chat-use", apply_default_css=False)
         with gr.Row(elem_id="chat-composer"):
             self.text = gr.Textbox(
@@ -97,6 +100,22 @@ class _Page:
 
 
 # --- wiring -----------------------------------------------------------------
+
+
+def _wire_collecting(page: _Page, collect: CollectHandlers) -> None:
+    """Let an answer, or a whole conversation, be kept as rows of a dataset."""
+    told: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+    def answer(request: gr.Request, event: gr.EventData, conversation: str) -> list[Any]:
+        message = event._data.get("message")
+        return collect.opened(request, {"conversation": conversation, "message": message})
+
+    def whole(request: gr.Request, event: gr.EventData) -> list[Any]:
+        return collect.opened(request, {"conversation": str(event._data.get("id", ""))})
+
+    page.messages.like(answer, page.conversation, page.collecting.opened, **told)
+    page.list.submit(whole, None, page.collecting.opened, **told)
+    collect.wire(page.collecting)
 
 
 def _wire(page: _Page, on: Handlers, tab: gr.Tab) -> None:

@@ -9,6 +9,7 @@ import gradio as gr
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
 from easytune.services.runs import RunSummary
+from easytune.webui import run_data
 from easytune.webui.context import Context
 from easytune.webui.job_monitor import choice
 from easytune.webui.language import label
@@ -17,7 +18,7 @@ from easytune.webui.run_view import ACTIVE, state_chip
 from easytune.webui.spoken import spoken
 
 REFRESH_SECONDS = 2.0
-COLUMNS = ("name", "state", "when", "model", "steps", "held_out")
+COLUMNS = ("name", "state", "when", "model", "data", "steps", "held_out")
 _CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-run]');
@@ -60,6 +61,7 @@ class _Handlers:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._runs = context.runs
+        self._library = context.datasets.library
 
     def refresh(self, shown: str | None, request: gr.Request) -> Any:
         """Return the table, if it differs from what the page shows."""
@@ -109,6 +111,7 @@ class _Handlers:
             state_chip(run.state, lang),
             when,
             escape(Path(run.config.model.base_model).name),
+            escape(run_data.names(run.config, self._library, lang)),
             steps,
             held_out,
             _buttons(run, lang),

@@ -26,7 +26,7 @@ from easytune.webui.run_panel import RunPanel
 from easytune.webui.spoken import sentence, spoken
 
 # The controls whose choices depend on what is on this machine.
-PICKED = ("model.base_model", "data.datasets", "lora.target_modules")
+PICKED = ("model.base_model", "data.datasets", "data.held_out_file", "lora.target_modules")
 SECTIONS = {
     "model": ("model",),
     "data": ("data",),
@@ -50,6 +50,9 @@ BLAMED = {
     "file_unreadable": "data.datasets",
     "format_unknown": "data.datasets",
     "column_missing": "data.columns",
+    "dataset_unknown": "data.datasets",
+    "version_unknown": "data.datasets",
+    "version_damaged": "data.datasets",
     "too_few_rows": "data.datasets",
     "nothing_to_train": "data.datasets",
     "stage_mismatch": "data.stage",
@@ -68,10 +71,10 @@ class TrainTab:
     panel: RunPanel
 
 
-def build(context: Context) -> TrainTab:
-    """Build the tab in the Blocks that are open."""
+def build(context: Context, tab: gr.Tab | None = None) -> TrainTab:
+    """Build the tab in the Blocks that are open; `tab` is the one it is in, if any."""
     page = _Page(context)
-    _wire(page, _Handlers(context, page))
+    _wire(page, _Handlers(context, page), tab)
     return TrainTab(page.form, page.live)
 
 
@@ -175,15 +178,20 @@ class _Handlers:
     def model_chosen(self, request: gr.Request, *values: Any) -> list[Update]:
         """Show the facts of the chosen model, its layers, and what else can be chosen."""
         lang, home = self._lang(request), self._context.home
-        model = self._form.lenient(*values).model
+        config = self._form.lenient(*values)
+        model, data = config.model, config.data
         targets = list(self._form.control("lora.target_modules").option.knob.choices)
         try:
             line = pickers.facts(model, home, lang)
             targets += pickers.linear_modules(model, home)
         except EasyTuneError as error:
             line = pickers.problem(sentence(error, lang))
+        datasets = pickers.datasets(home, lang, data.datasets)
+        held_out = [choice for choice in pickers.datasets(home, lang, [data.held_out_file or ""])
+                    if not choice[1].startswith("demo/")]  # fmt: skip
         return [gr.update(value=line), gr.update(choices=pickers.models(home)),
-                gr.update(choices=pickers.datasets(home)), gr.update(choices=targets)]  # fmt: skip
+                gr.update(choices=datasets), gr.update(choices=held_out),
+                gr.update(choices=targets)]  # fmt: skip
 
     def uploaded(self, request: gr.Request, files: list[str], chosen: list[str]) -> list[Any]:
         """Keep uploaded files and add them to the chosen datasets, in place of the demo ones."""
@@ -198,7 +206,7 @@ class _Handlers:
                 )
         own = [name for name in chosen if not (kept and name.startswith("demo/"))]
         names = list(dict.fromkeys([*own, *kept]))
-        choices = pickers.datasets(self._context.home)
+        choices = pickers.datasets(self._context.home, lang, names)
         return [gr.update(value=names, choices=choices), gr.update(value=1)]
 
     def mapped(self, *columns: str | None) -> str:
@@ -266,7 +274,7 @@ class _Handlers:
         folder = model_files.resolve(config.model, self._context.home)
         if folder is not None:
             # A dataset that cannot be read is told before the run, not by it.
-            data_preview.preview(config.data, folder, 0, config.schedule.seed)
+            data_preview.preview(config.data, folder, 0, config.schedule.seed, self._context.home)
         run_id = self._context.runs.submit(config)
         self._drafts.remember(config)
         if self._context.runs.latest() != run_id:
@@ -295,7 +303,7 @@ def _stop_offered(state: str) -> Update:
 # --- wiring -----------------------------------------------------------------
 
 
-def _wire(page: _Page, on: _Handlers) -> None:
+def _wire(page: _Page, on: _Handlers, tab: gr.Tab | None) -> None:
     form, file, panel, live = page.form, page.file, page.preview, page.live
     # "always_last": leaving one control by changing another is two edits, and the second counts.
     told: dict[str, Any] = {
@@ -322,6 +330,9 @@ def _wire(page: _Page, on: _Handlers) -> None:
 
     gr.on(form.edits(), **edited)
     gr.on(form.edits("model"), **modelled)
+    if tab is not None:
+        # There may be new datasets.
+        tab.select(**modelled)
     gr.on([*form.edits("model"), *form.edits("data"), panel.row.submit, panel.row.blur], **looked)
     file.shell.input(**edited)
     panel.earlier.click(on.earlier, **seen)

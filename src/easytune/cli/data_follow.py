@@ -1,0 +1,157 @@
+"""Following a task on datasets from the terminal until it ends."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from easytune.cli.follow import clock
+from easytune.i18n import t
+from easytune.services.data_tasks import DataTasks, TaskStory
+
+PAUSE_SECONDS = 0.2
+
+
+class Unfinished(Exception):
+    """A task came to nothing: it failed, was cancelled, or its process was killed."""
+
+    def __init__(self, story: TaskStory, interrupted: bool) -> None:
+        """Take how it ended, and whether Ctrl-C was what ended it."""
+        super().__init__(story.id)
+        self.story = story
+        self.interrupted = interrupted
+
+
+def result(tasks: DataTasks, task_id: str, lang: str) -> dict[str, Any]:
+    """Show how far a task is until it ends, and return its result.
+
+    The first Ctrl-C cancels it, and nothing of it is kept; the second leaves it to itself.
+    Raises Unfinished, and KeyboardInterrupt after the second Ctrl-C.
+    """
+    console = Console(stderr=True)
+    view = Bar(console, lang) if console.is_terminal else Lines(console, lang)
+    asked = False
+    with _interrupts() as came, view:
+        while (story := tasks.wait(task_id, PAUSE_SECONDS)).is_active:
+            if came and not asked:
+                asked = True
+                tasks.cancel(task_id)
+                console.print(t("cli.data.cancelling", lang), highlight=False)
+            view.show(story)
+    if story.state != "finished":
+        raise Unfinished(story, bool(came))
+    return story.result or {}
+
+
+class View(Protocol):
+    """Something that shows how far a task is."""
+
+    def show(self, story: TaskStory) -> None:
+        """Show what is new."""
+        ...
+
+
+class Bar:
+    """A progress bar for terminals; it goes when the task has ended."""
+
+    def __init__(self, console: Console, lang: str) -> None:
+        self._lang = lang
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}"), console=console, transient=True,
+        )  # fmt: skip
+        self._task = self._progress.add_task("", total=None, figures="")
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, story: TaskStory) -> None:
+        """Move the bar."""
+        self._progress.update(
+            self._task, description=doing(story, self._lang), completed=story.done,
+            total=story.total, figures=figures(story, self._lang),
+        )  # fmt: skip
+
+
+class Lines:
+    """A line now and then, for log files and pipes."""
+
+    EVERY_SECONDS = 10.0
+
+    def __init__(self, console: Console, lang: str) -> None:
+        self._console = console
+        self._lang = lang
+        self._doing = ""
+        self._shown_at = 0.0
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def show(self, story: TaskStory) -> None:
+        """Print a line when something else is done, or some time has passed."""
+        now, current = time.monotonic(), doing(story, self._lang)
+        if current != self._doing or now - self._shown_at > self.EVERY_SECONDS:
+            self._doing, self._shown_at = current, now
+            line = f"{current} {figures(story, self._lang)}".strip()
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def doing(story: TaskStory, lang: str) -> str:
+    """Return what the task does now, in words."""
+    if story.state == "waiting":
+        return t("cli.data.waiting", lang)
+    return t(f"data_task.phase.{story.phase or 'begin'}", lang)
+
+
+def figures(story: TaskStory, lang: str) -> str:
+    """Return how much is done and how long the rest takes, as far as that is known."""
+    parts: list[str] = []
+    if story.done:
+        parts.append(_amounts(story, lang))
+    if story.seconds_left is not None:
+        parts.append(t("cli.figure.left", lang, time=clock(story.seconds_left)))
+    return "  ".join(parts)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people say it."""
+    for unit, least in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= least:
+            return f"{count / least:,.1f} {unit}"
+    return f"{count} B"
+
+
+def _amounts(story: TaskStory, lang: str) -> str:
+    written = size if story.unit == "bytes" else "{:,}".format
+    amounts = [written(story.done)] + ([written(story.total)] if story.total else [])
+    unit = "" if story.unit == "bytes" else f" {t(f'data_task.unit.{story.unit}', lang)}"
+    return " / ".join(amounts) + unit
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Note the first Ctrl-C, and leave with the second; yield the list of those that came."""
+    came: list[int] = []
+
+    def react(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, react)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
