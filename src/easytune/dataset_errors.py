@@ -88,14 +88,6 @@ class DatasetBusy(EasyTuneError):
 
 
 @dataclass(eq=False)
-class TaskFailed(EasyTuneError):
-    """A task met an error that nobody foresaw; `log` is the file that has the rest."""
-
-    reason: str
-    log: str
-
-
-@dataclass(eq=False)
 class PatternInvalid(EasyTuneError):
     """A regular expression cannot be understood; `reason` is the words of who tried."""
 

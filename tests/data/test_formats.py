@@ -90,6 +90,9 @@ def test_of_labelled_answers_the_wanted_ones_are_learned(asked: dict[str, Any]) 
 def test_a_label_that_says_neither_is_no_label() -> None:
     row = {"prompt": "Q", "completion": "A", "label": 3}
     assert formats.recognise([row]) == "prompt_completion"
+    among_labelled = converted(row, "kto")
+    assert isinstance(among_labelled, Problem)
+    assert among_labelled.code == "not_bool"
     assert formats.recognise(["One text.", "Another."]) == "text"
 
 

@@ -239,19 +239,20 @@ def test_rows_that_cannot_be_used_stand_in_their_place_with_reason_and_text(tmp_
         b'{"instruction": "Q", "input": NaN, "output": "A"}',
         b'{"instruction": "Q", "output": "A", "n": 123456789012345678901234567890}',
         b'{"prompt": "of another", "completion": "known format"}',
+        b'{"instruction": "Q", "output": "A", "n": %s}' % (b"9" * 10_000),
         b'{"instruction": "cut off", "outp',
     ]
-    found = taken(write(tmp_path / "rows.jsonl", b"\n".join(broken)))
+    found = taken(write(tmp_path / "rows.jsonl", b"\n".join([*broken, b""])))
     assert codes(found) == {
         2: "bad_json", 3: "not_row", 4: "not_text", 5: "damaged", 6: "damaged", 7: "too_deep",
-        12: "cut_off",
+        12: "bad_json", 13: "cut_off",
     }  # fmt: skip
     texts = dict(zip(found.numbers, found.texts, strict=True))
     assert texts[2] == '{"instruction": "no end'
     assert parse(texts[5]) == {"instruction": "Q\ufffd\ufffd", "output": "bytes"}
     assert parse(texts[9]) == {"instruction": "Q", "input": None, "output": "A"}
-    assert len(found) == 11
-    assert len(set(found.ids)) == 11
+    assert len(found) == 12
+    assert len(set(found.ids)) == 12
     for place, (code, facts) in found.problems.items():
         for lang in languages():
             sentence = t(f"data.problem.{code}", lang, **facts, number=place, source="rows.jsonl")
@@ -268,6 +269,30 @@ def test_what_is_broken_in_a_list_of_json_costs_the_import_and_names_the_line(
     with pytest.raises(FileUnreadable) as caught:
         list(reading.batches(planned, silent))
     assert caught.value.line == 15_002
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("comma.json", '[\n{"text": "A"},\n]', "@data.unreadable.bad_json (@data.line 3)"),
+        ("cut.json", '[\n{"text": "A"},\n{"te', "@data.unreadable.cut_off (@data.line 3)"),
+        ("number.json", "9" * 10_000, "@data.unreadable.bad_json"),
+        ("cells.csv", "a,b\n1,2,3\n", "@data.reason.too_many_cells (@data.row 1)"),
+    ],
+)
+def test_a_file_without_a_row_to_use_says_why(
+    tmp_path: Path, name: str, text: str, reason: str
+) -> None:
+    with pytest.raises(FileUnreadable) as caught:
+        reading.plan([write(tmp_path / name, text)])
+    assert caught.value.reason == reason
+
+
+def test_a_few_damaged_bytes_in_english_are_damage_and_no_other_encoding(tmp_path: Path) -> None:
+    rows = [row | {"input": ""} for row in [{"instruction": "Q", "output": "A"}] * 9]
+    damaged = lines(rows).encode().replace(b"Q", b"Q\xff\xfe", 1)
+    found = taken(write(tmp_path / "rows.jsonl", damaged))
+    assert codes(found) == {1: "damaged"}
 
 
 def test_rows_too_long_or_too_deep_cost_only_themselves(

@@ -10,6 +10,7 @@ import pytest
 
 from easytune.data.formats import Layout
 from easytune.data.steps import StepCount, minhash, pipeline, preview, run
+from easytune.data.steps.alike import similarity
 from easytune.data.stored import Batch, StoredRow, row_id, row_text
 from easytune.data.versions.library import Library
 from easytune.data.versions.manifest import Imported, Preprocessed, VersionFacts
@@ -161,6 +162,8 @@ def _jaccard(a: str, b: str) -> float:
 
 def test_near_duplicates_are_those_that_comparing_all_with_all_finds(library: Library) -> None:
     texts = _alike(400)
+    # Also those that are the same as one that goes are like the one that stays.
+    texts += texts[:100]
     _import(library, [_row(text, "") | {"output": text[:9]} for text in texts])
     kept: list[int] = []
     for place, text in enumerate(texts):
@@ -170,7 +173,7 @@ def test_near_duplicates_are_those_that_comparing_all_with_all_finds(library: Li
     rows, [count] = _take(library, "- near_duplicates: {threshold: 0.7, fields: [instruction]}")
 
     assert [row.number - 1 for row in rows] == kept
-    assert count.dropped == 400 - len(kept) > 30
+    assert count.dropped == 500 - len(kept) > 130
 
 
 def test_pairs_across_two_sets_are_found_even_of_repeated_texts() -> None:
@@ -179,7 +182,7 @@ def test_pairs_across_two_sets_are_found_even_of_repeated_texts() -> None:
 
     found = minhash.pairs(minhash.signatures(first), minhash.signatures(second), 0.8)
 
-    near = {(a, b) for a, b in found if minhash.similarity(first[a], second[b]) >= 0.8}
+    near = {(a, b) for a, b in found.tolist() if similarity(first[a], second[b]) >= 0.8}
     wanted = {
         (a, b) for a in range(100) for b in range(102) if _jaccard(first[a], second[b]) >= 0.8
     }
@@ -194,9 +197,12 @@ def test_chinese_near_duplicates_are_found() -> None:
         "北京是中华人民共和国的首都，位于华北平原!",
     )
 
-    assert minhash.similarity(one, other) == 1
-    assert minhash.similarity(one, "上海是中国最大的城市，位于长江入海口。") < 0.1
-    assert minhash.similarity("。。。", "！！！") == 0
+    assert similarity(one, other) == 1
+    assert similarity(one, "上海是中国最大的城市，位于长江入海口。") < 0.1
+    assert similarity("。。。", "！！！") == 0
+    # A word of another script ends where the Chinese goes on.
+    first, second = (f"请用Python写一个函数来计算{what}并给出例子" for what in ("阶乘", "平方"))
+    assert similarity(first, second) > 0.5
 
 
 def test_held_out_rows_share_no_text_with_the_others(library: Library) -> None:

@@ -9,12 +9,12 @@ from easytune import data
 from easytune.i18n import has
 
 SOURCES = "\n".join(
-    file.read_text(encoding="utf-8") for file in Path(data.__path__[0]).glob("*.py")
+    file.read_text(encoding="utf-8") for file in Path(data.__path__[0]).rglob("*.py")
 )
 CODES = {
     "data.problem": r'(?:RowInvalid\(|Problem\(number, source, |code = )"(\w+)"',
     "data.reason": r'(?:RowInvalid\(|Problem\(number, source, |code = )"(\w+)"',
-    "data.unreadable": r'unreadable\((?:str\()?path\)?, "(\w+)"',
+    "data.unreadable": r'unreadable\([\w.()]+, "(\w+)"',
     "notice.data": r'(?:add\(|"data\.|noted\[)"?(\w+)"',
     "data.entry": r"@data\.entry\.(\w+)",
 }

@@ -5,10 +5,11 @@ import pyarrow.parquet as parquet
 import pytest
 
 from easytune.data.formats import Layout
-from easytune.data.stored import row_text
+from easytune.data.stored import row_id, row_text
 from easytune.data.versions.edits import Drop, Insert, Replace
 from easytune.data.versions.library import Library
 from easytune.data.versions.manifest import Edited, Imported, Preprocessed, RolledBack
+from easytune.data.versions.search import Filter
 from easytune.dataset_errors import (
     DatasetUnknown,
     LastVersion,
@@ -225,3 +226,27 @@ def test_a_shuffled_version_reads_in_its_order(library: Library) -> None:
         draft.commit()
     assert texts(library, "house-style") == [row_text(VALUES[place]) for place in order]
     assert library.open("house-style").row(3).number == order[3] + 1
+
+
+def test_rows_whose_ids_end_in_zeros_are_rows_like_all_others(
+    library: Library, tmp_path: Path
+) -> None:
+    zeros = [value("6408"), value("7954")]
+    ids = [row_id(each) for each in zeros]
+    # numpy takes zeros from the end of a string.
+    assert all(identity.endswith(b"\0\0") for identity in ids)
+    make(library, [zeros[0], value("1"), zeros[1]])
+    replace_all(library, "house-style", [zeros[1], value("2"), zeros[0], zeros[1]])
+
+    rows = library.open("house-style")
+    assert next(rows.batches()).ids == [ids[1], row_id(value("2")), *ids]
+    assert rows.ids().tobytes() == b"".join([ids[1], row_id(value("2")), *ids])
+    assert len(stored_texts(tmp_path)) == 4
+    assert rows.facts.fingerprint == _fingerprint([ids[1], row_id(value("2")), *ids])
+    assert rows.find(Filter(duplicates=True), 0, 9).total == 2
+    diff = library.diff(("house-style", 1), ("house-style", 2))
+    assert (diff.added, diff.removed, diff.changed) == (1, 0, 1)
+
+
+def _fingerprint(ids: list[bytes]) -> str:
+    return hashlib.sha256(b"".join(identity + b"\0" for identity in ids)).hexdigest()

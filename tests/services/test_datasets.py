@@ -23,6 +23,7 @@ from easytune.dataset_errors import (
     VersionInUse,
     VersionUnknown,
 )
+from easytune.services import datasets as services_datasets
 from easytune.services.conversations import Conversations, Message
 from easytune.services.data_tasks import TaskStory
 from easytune.services.datasets import Datasets
@@ -290,6 +291,20 @@ def test_statistics_are_kept_until_the_version_goes(home: Path, datasets: Datase
     assert (found.rows, found.duplicates.rows) == (3, 1)
     datasets.delete(dataset)
     assert list((home / "data-results").iterdir()) == []
+
+
+def test_what_filters_ask_for_is_noted_after_an_import(
+    datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services_datasets, "_WORTH_NOTING", 1)
+    file = tmp_path / "rows.jsonl"
+    file.write_text(_lines("eins", "zwei"), "utf-8")
+    datasets.start()
+
+    _ended(datasets, datasets.import_files([file], "Rows"))
+
+    eventually(lambda: datasets.library.unnoted_bytes("rows") == 0, seconds=PATIENCE_S)
+    datasets.close()
 
 
 def test_conversations_become_rows_once(home: Path, datasets: Datasets) -> None:

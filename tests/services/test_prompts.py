@@ -93,7 +93,7 @@ def test_a_conversation_is_asked_up_to_its_last_answer(tmp_path: Path) -> None:
         ("a.jsonl", '"Eins"\n{"prompt": "Zw', "line 2: cut off"),
         ("a.jsonl", '{"messages": [{"role": "assistant", "content": "A"}]}', "line 1: no question"),
         ("a.jsonl", '"Eins"\n' + "[" * 100_000, "line 2: nested too deeply"),
-        ("a.csv", "prompt,prompt\na,b\n", "its first line must name every column once"),
+        ("a.csv", "prompt,prompt\na,b\n", "it names a column twice: prompt (line 1)"),
         ("a.csv", "colour,size\nred,7\n", "row 1: no column for the prompt"),
         ("a.json", "[]", "it holds no prompts"),
         ("a.txt", "  \n", "it holds no prompts"),

@@ -1,4 +1,4 @@
-"""A home with a dataset of two versions, made without any page."""
+"""Datasets of two versions each, made without any page, and a page that shows them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +14,9 @@ from easytune.data.versions.edits import Drop, Replace
 from easytune.data.versions.library import Library
 from easytune.data.versions.manifest import Imported
 from easytune.job import Job
-from tests.conftest import AppServer
+from tests.conftest import AppServer, end_processes_of, environment_for
 
-DATASET = "tea-house"
+TITLES = ("Tea house", "Tea room", "Tea garden")
 SOURCE = "tea.jsonl"
 VIEWS = ("rows", "xray", "statistics", "preprocess", "versions")
 RUN = "the-tea-run"
@@ -36,20 +36,29 @@ def rows() -> list[dict[str, Any]]:
     return [*made, dict(made[5])]
 
 
-def seed(home: Path) -> Library:
+def served(home: Path) -> Iterator[AppServer]:
+    """Yield the app on a home with all the datasets."""
+    for title in TITLES:
+        seed(home, title)
+    server = AppServer(home, environment_for(home)).wait()
+    yield server
+    server.kill()
+    end_processes_of(home)
+
+
+def seed(home: Path, title: str) -> None:
     """Make version 1 of sixty rows; in version 2 one is mended and one is gone. A run used 1."""
     library = Library(home)
-    layout = Layout("alpaca")
-    with library.draft(
-        title="Tea house", origin=Imported(), note="As it came", layouts={SOURCE: layout}
-    ) as draft:
+    layouts = {SOURCE: Layout("alpaca")}
+    with library.draft(title=title, origin=Imported(), note="As it came", layouts=layouts) as draft:
         draft.add(batch(rows()))
-        draft.commit()
+        made = draft.commit()
     mended = rows()[0] | {"output": "Pour water of ninety degrees on <b>two spoons</b> of tea 0."}
-    library.edit(DATASET, [Replace(0, row_text(mended)), Drop(10)], author="Mira", note="Mended")
-    config = TrainConfig().changed(data__datasets=(f"dataset:{DATASET}@1",), output__name=RUN)
-    job.create(paths.runs(home), Job(config=config))
-    return library
+    edits = [Replace(0, row_text(mended)), Drop(10)]
+    library.edit(made.dataset, edits, author="Mira", note="Mended")
+    config = TrainConfig().changed(data__datasets=(str(made.reference),), output__name=RUN)
+    # A run that was called off before it began: the app must not train while tests look at it.
+    job.create(paths.runs(home), Job(config=config)).revoked.touch()
 
 
 def batch(values: list[dict[str, Any]], held_out: list[bool] | None = None) -> Batch:
@@ -63,8 +72,8 @@ def batch(values: list[dict[str, Any]], held_out: list[bool] | None = None) -> B
     )
 
 
-def opened(browser: Browser, server: AppServer, view: str) -> Iterator[Page]:
-    """Yield a page with one view of the dataset open, and close it in the end."""
+def entered(browser: Browser, server: AppServer) -> Iterator[Page]:
+    """Yield a page on the Data tab, and close it in the end."""
     context = browser.new_context(
         viewport={"width": 1280, "height": 900}, locale="en-US", accept_downloads=True
     )
@@ -72,10 +81,16 @@ def opened(browser: Browser, server: AppServer, view: str) -> Iterator[Page]:
     page = context.new_page()
     page.goto(server.url)
     page.locator("button[role=tab]", has_text="Data").first.click()
-    page.click(f'.data-entry[data-name^="{DATASET}@"]')
-    open_view(page, view)
     yield page
     context.close()
+
+
+def opened(page: Page, dataset: str, view: str) -> Page:
+    """Open one view of a dataset."""
+    page.click(f'.data-entry[data-name^="{dataset}@"]')
+    expect(page.locator(f'.data-entry[data-name^="{dataset}@"][aria-current]')).to_be_visible()
+    open_view(page, view)
+    return page
 
 
 def open_view(page: Page, view: str) -> None:

@@ -80,7 +80,6 @@ def test_broken_rows_are_downloaded_mended_and_dropped_into_one_new_version(
     problems.get_by_role("button", name=re.compile("^not valid JSON")).click()
     expect(row(data, 0)).to_contain_text("this line ne")
     row(data, 0).click()
-    panel(data).get_by_role("button", name="Cancel").click()
     panel(data).locator("[data-drop]").click()
     expect(data.locator("#data-save")).to_contain_text("1 row(s) changed, 1 row(s) dropped")
     data.click("#data-save-now")
@@ -137,6 +136,22 @@ def test_a_file_that_cannot_be_read_is_told_where_it_was_dropped(
 
     expect(data.locator("#data-import-said")).to_contain_text("empty.jsonl")
     expect(data.locator("#data-files")).to_be_visible()
+
+
+def test_a_folder_is_chosen_whole_and_what_is_no_data_stays_out(data: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    data_page.sums(folder, name="one.jsonl")
+    data_page.sums(folder, name="two.jsonl")
+    data_page.written(folder / "a.log", "no data")
+    with data.expect_file_chooser() as chooser:
+        data.click("#data-folder")
+    chooser.value.set_files(str(folder))
+
+    facts = data.locator("#data-import-facts")
+    expect(facts).to_contain_text("folder/one.jsonl")
+    expect(facts).to_contain_text("folder/two.jsonl")
+    expect(facts.locator(".data-notices")).to_contain_text("folder/a.log")
 
 
 def test_what_was_imported_is_trained_on_with_one_click(data: Page, tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ _MAGIC = (
     b"\xd0\xcf\x11\xe0", b"ARROW1", b"PAR1",
 )  # fmt: skip
 _SAMPLE = 64 * 1024
+_ASCII = bytes(range(128))
+# In a text that else is English, these are no letters of any other encoding either.
+_NO_LETTERS = b"\xfe\xff"
+_FEW = 4
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1a\x1b")
 
 
@@ -155,6 +159,9 @@ def _is_binary(raw: bytes) -> bool:
 
 def _is_damaged_utf8(raw: bytes) -> bool:
     """Tell UTF-8 with a few bad bytes, or cut within a letter, from another encoding."""
+    high = raw.translate(None, _ASCII)
+    if len(high) <= _FEW and any(byte in _NO_LETTERS for byte in high):
+        return True
     text = raw.decode("utf-8", errors="replace")
     bad = text.count("\ufffd")
     good = sum(character > "\x7f" for character in text[:_SAMPLE]) - text[:_SAMPLE].count("\ufffd")

@@ -119,7 +119,8 @@ def _content(value: Any, layout: Layout) -> Content:
         raise RowInvalid("not_row", type=type_words(value))
     known = FORMATS[layout.format]
     row = _renamed(value, layout.columns)
-    if not known.recognise(row):
+    # A label that says neither yes nor no is not left out of account.
+    if not known.recognise(row) and not (layout.format == "kto" and "label" in row):
         own = format_of(value)
         if own and own != layout.format and kind_of(own) == kind_of(layout.format):
             return FORMATS[own].convert(value, layout.tags)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,9 +118,14 @@ class DataTasks:
         self.tick()
         return story
 
-    def serve(self) -> None:
-        """Serve the queue from a background thread until `close`."""
-        self._thread = threading.Thread(target=self._serve, name="data-tasks", daemon=True)
+    def serve(self, on_end: Callable[[TaskStory], None] = lambda story: None) -> None:
+        """Serve the queue from a background thread until `close`.
+
+        `on_end` is called there with the story of each task that has ended since.
+        """
+        self._thread = threading.Thread(
+            target=self._serve, args=(on_end,), name="data-tasks", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -160,9 +165,15 @@ class DataTasks:
             if not story.is_active and time.time() - folder.path.stat().st_mtime > KEPT_S:
                 self.forget(story.id)
 
-    def _serve(self) -> None:
+    def _serve(self, on_end: Callable[[TaskStory], None]) -> None:
+        told = {story.id for story in self.list() if not story.is_active}
         while not self._closed.wait(TICK_S):
             self.tick()
+            ended = [story for story in self.list() if not story.is_active]
+            for story in ended:
+                if story.id not in told:
+                    on_end(story)
+            told = {story.id for story in ended}
 
     def _serve_once(self, root: Path) -> None:
         stories = self.list()

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from easytune.data import apart
+from easytune.data.large import LargeLibrary
 from easytune.data.tasks import ImportTask, Mode
 from easytune.data.versions.library import Library
 from easytune.data.versions.manifest import VersionFacts
@@ -25,7 +27,7 @@ class DatasetImports:
 
     def __init__(self, home: Path) -> None:
         """Bring rows into the datasets of `home`, which need not exist yet."""
-        self.library = Library(home)
+        self.library = LargeLibrary(home)
         self.tasks = DataTasks(home)
         self._uploads = Uploads(home)
 
@@ -137,12 +139,12 @@ class DatasetImports:
 
         return self._uploads.save(text, reading.ending_of(text))
 
-    def adopt(self, paths: Sequence[Path]) -> list[Path]:
+    def adopt(self, paths: Sequence[Path], inside: str = "") -> list[Path]:
         """Move uploaded files (of Gradio's) into a new upload folder, and return where they are.
 
-        Two files of the same name are kept apart.
+        Two files of the same name are kept apart; `inside` names a folder of theirs in it.
         """
-        return self._uploads.adopt(paths)
+        return self._uploads.adopt(paths, inside)
 
     def discard(self, path: Path) -> None:
         """Remove the upload folder that holds `path`, or is it. Other paths are left alone."""
@@ -218,15 +220,11 @@ class DatasetImports:
         author: str,
         note: str,
     ) -> VersionFacts:
-        return app_rows.collect(
-            self.library,
-            source,
-            rows,
-            dataset=dataset,
-            title=title,
-            author=author,
-            note=note,
-        )
+        given = {"dataset": dataset, "title": title, "author": author, "note": note}
+        if dataset is not None and self.library.is_large(dataset):
+            here = Library(self.library.home)
+            return apart.call(app_rows.collect, here, source, rows, **given)
+        return app_rows.collect(self.library, source, rows, **given)
 
 
 def _beginning(text: str) -> str:

@@ -24,8 +24,10 @@ from easytune.data.tasks import (
 )
 from easytune.data.versions.manifest import VersionFacts
 from easytune.dataset_errors import DatasetUnknown, ModelNotHere, VersionInUse
+from easytune.errors import EasyTuneError
 from easytune.services import data_links, submission
 from easytune.services.data_links import Since, UsedBy
+from easytune.services.data_tasks import TaskStory
 from easytune.services.dataset_imports import DatasetImports
 from easytune.services.runs import Runs
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from easytune.data.steps.running import Previewed
 
 _log = logging.getLogger(__name__)
+# Bytes of rows, packed, which take a second to look through.
+_WORTH_NOTING = 2_000_000
 
 
 class Datasets(DatasetImports):
@@ -52,10 +56,10 @@ class Datasets(DatasetImports):
         self._runs = runs
 
     def start(self) -> None:
-        """Sweep what killed processes left behind, and begin to serve the queue of tasks."""
+        """Sweep what killed processes left behind, note facts, and begin to serve the tasks."""
         # Beside the start of the app: a killed import may have left gigabytes to remove.
-        threading.Thread(target=self.sweep, name="data-sweep", daemon=True).start()
-        self.tasks.serve()
+        threading.Thread(target=self._tidy, name="data-sweep", daemon=True).start()
+        self.tasks.serve(self._after)
 
     def sweep(self) -> None:
         """Remove unfinished drafts and uploads of dead processes, and tasks older than a week."""
@@ -66,6 +70,24 @@ class Datasets(DatasetImports):
         except OSError:
             # What could not be removed now will be next time.
             _log.exception("Not all that was left behind could be removed.")
+
+    def note_facts(self) -> None:
+        """Begin to note what filters ask for, of large versions of which nobody has noted it."""
+        try:
+            for each in self.library.list():
+                if self.library.unnoted_bytes(each.id) >= _WORTH_NOTING:
+                    self.start_facts(each.current.reference)
+        except (OSError, EasyTuneError):
+            # Filters work without them, only slower.
+            _log.exception("The facts of rows could not be noted.")
+
+    def _tidy(self) -> None:
+        self.sweep()
+        self.note_facts()
+
+    def _after(self, story: TaskStory) -> None:
+        if story.state == "finished" and story.task.kind in ("import", "preprocess"):
+            self.note_facts()
 
     def close(self) -> None:
         """Stop serving the queue. Tasks that run go on."""

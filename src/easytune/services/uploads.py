@@ -57,13 +57,15 @@ class Uploads:
             raise unwritable(folder, error) from error
         return file
 
-    def adopt(self, paths: Sequence[Path]) -> list[Path]:
+    def adopt(self, paths: Sequence[Path], inside: str = "") -> list[Path]:
         """Move files into a new folder, and return where they are now; folders are left.
 
-        Two files of the same name are kept apart. Raises what `new` raises.
+        Two files of the same name are kept apart; `inside` names a folder of theirs in the new one.
+        Raises what `new` raises.
         """
-        folder = self.new()
+        folder = self.new() / inside
         try:
+            folder.mkdir(exist_ok=True)
             return [self._moved(path, folder) for path in paths]
         except OSError as error:
             self.discard(folder)

@@ -1,15 +1,14 @@
 """What differs between any two versions: counted, and shown a page at a time."""
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from easytune.data import large_diff
+from easytune.data.large import LARGE
 from easytune.data.stored import Reference
 from easytune.data.versions.diff import Diff
 from easytune.data.versions.manifest import DatasetFacts, VersionFacts
+from easytune.dataset_errors import TaskCancelled
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
 from easytune.webui import data_diff_view as view
@@ -18,7 +17,7 @@ from easytune.webui.context import Context
 from easytune.webui.data_diff_view import Counts
 from easytune.webui.data_figures import reference_of
 from easytune.webui.language import label
-from easytune.webui.spoken import spoken
+from easytune.webui.spoken import sentence, spoken
 
 Place = dict[str, Any]
 
@@ -62,19 +61,25 @@ class DiffHandlers:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._library = context.datasets.library
+        # Versions do not change; a page of a diff must not count it again.
+        self._known: dict[tuple[str, ...], Diff] = {}
+        self._cancelled: set[str | None] = set()
 
     def wire(self, panel: DiffPanel) -> None:
         """Connect the panel. `panel.wanted` is set to "name@2 name@5" to compare these."""
-        told: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
-        drawn: dict[str, Any] = {
-            "outputs": [panel.place, panel.shown], "show_progress_on": panel.shown, **told,
-        }  # fmt: skip
-        panel.compare.click(self.chosen, panel.choices, **drawn)
+        told: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        drawn: dict[str, Any] = {"outputs": [panel.place, panel.shown], **told}
+        begun: dict[str, Any] = {"outputs": panel.shown, "queue": False, **told}
+        panel.compare.click(self.begun, panel.choices, **begun).then(
+            self.chosen, panel.choices, **drawn
+        )
         panel.shown.click(self.turned, panel.place, **drawn)
         panel.wanted.change(
             self.wished, panel.wanted, panel.choices, show_progress="hidden",
             api_visibility="private",
-        ).then(self.chosen, panel.choices, **drawn)  # fmt: skip
+        ).then(self.begun, panel.choices, **begun).then(
+            self.chosen, panel.choices, **drawn
+        )  # fmt: skip
 
     def wished(self, request: gr.Request, wanted: str) -> list[Any]:
         """Return the two versions that somebody elsewhere wants compared."""
@@ -110,6 +115,22 @@ class DiffHandlers:
         others = [one for one in self._library.list() if one.id != dataset]
         return [_choice(one, lang) for one in versions] + [_other(one, lang) for one in others]
 
+    def begun(self, request: gr.Request, before: str | None, after: str | None) -> Any:
+        """Say that large versions are being compared, and how to end that."""
+        self._cancelled.discard(request.session_hash)
+        sides = _sides(before, after)
+        if sides is None:
+            return gr.skip()
+        try:
+            is_known = self._key(sides) in self._known
+            rows = sum(self._library.version(one.id, one.number).rows for one in sides)
+        except EasyTuneError:
+            # What is wrong is said by the comparison itself.
+            return gr.skip()
+        if is_known or rows < LARGE:
+            return gr.skip()
+        return view.comparing(rows, self._context.language_of(request))
+
     def chosen(self, request: gr.Request, before: str | None, after: str | None) -> list[Any]:
         """Show the differences from one version to the other, from the first on."""
         place = {"before": before or "", "after": after or "", "kind": "all", "first": 0}
@@ -117,9 +138,11 @@ class DiffHandlers:
 
     def turned(self, request: gr.Request, event: gr.EventData, place: Place | None) -> list[Any]:
         """Show another page, or one kind of difference."""
-        if not place:
-            return [gr.skip(), gr.skip()]
         told = dict(event._data)
+        if told.get("work") == "cancel":
+            self._cancelled.add(request.session_hash)
+        if not place or told.get("work") == "cancel":
+            return [gr.skip(), gr.skip()]
         kind = str(told.get("kind", place["kind"]))
         first = str(told.get("first", "0"))
         turned = {"kind": kind if kind in view.KINDS else "all",
@@ -128,29 +151,46 @@ class DiffHandlers:
 
     def _shown(self, request: gr.Request, place: Place) -> list[Any]:
         lang = self._context.language_of(request)
-        a, b = reference_of(place["before"]), reference_of(place["after"])
-        if a is None or b is None or a.number is None or b.number is None:
+        sides = _sides(place["before"], place["after"])
+        if sides is None:
             return [gr.skip(), figures.notice(t("dataset_work.diff.choose", lang), "warn")]
         try:
-            diff = self._diff(a, b)
+            diff = self._diff(sides, request.session_hash)
             kind = None if place["kind"] == "all" else place["kind"]
             changes = diff.page(kind, place["first"], view.PAGE)
+        except TaskCancelled:
+            return [gr.skip(), figures.empty(t("dataset_work.diff.cancelled", lang))]
         except EasyTuneError as error:
-            raise spoken(error, lang) from error
+            return [gr.skip(), figures.notice(sentence(error, lang), "bad")]
         counts = Counts(diff.added, diff.removed, diff.changed, diff.moved, diff.same)
         return [place, view.render(counts, changes, place["kind"], place["first"], lang)]
 
-    def _diff(self, a: Reference, b: Reference) -> Diff:
-        prints = [self._library.version(one.id, one.number).fingerprint for one in (a, b)]
-        return _compared(self._context.home, (a.id, a.number or 0), (b.id, b.number or 0), *prints)
+    def _diff(self, sides: "_Sides", visitor: str | None) -> Diff:
+        def watch() -> None:
+            if visitor in self._cancelled:
+                raise TaskCancelled("")
+
+        key = self._key(sides)
+        known = self._known.get(key)
+        if known is None:
+            a, b = ((one.id, one.number or 0) for one in sides)
+            known = self._library.diff(a, b, watch)
+            self._known = dict([*self._known.items()][1 - _KEPT :]) | {key: known}
+        return known
+
+    def _key(self, sides: "_Sides") -> tuple[str, ...]:
+        prints = [self._library.version(one.id, one.number).fingerprint for one in sides]
+        return (*map(str, sides), *prints)
 
 
-# Versions do not change; a page of a diff must not count it again.
-@lru_cache(maxsize=2)
-def _compared(
-    home: Path, a: tuple[str, int], b: tuple[str, int], _print_a: str, _print_b: str
-) -> Diff:
-    return large_diff.differences(home, a, b)
+_KEPT = 2
+_Sides = tuple[Reference, Reference]
+
+
+def _sides(before: str | None, after: str | None) -> "_Sides | None":
+    """Return the two versions chosen, None while one is missing."""
+    a, b = reference_of(before), reference_of(after)
+    return (a, b) if a and b and a.number and b.number else None
 
 
 def _choice(facts: VersionFacts, lang: str) -> tuple[str, str]:

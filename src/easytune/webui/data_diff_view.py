@@ -55,6 +55,13 @@ def render(counts: Counts, changes: Sequence[Change], kind: str, first: int, lan
     return _panel(top + body + turning)
 
 
+def comparing(rows: int, lang: str) -> str:
+    """Return what stands there while large versions are compared, with a button to end that."""
+    said = escape(t(f"{_OWN}.comparing", lang, rows=count(rows)))
+    end = figures.button("cancel", t(f"{_OWN}.cancel", lang))
+    return f'<p class="work-notice work-waiting" role="status"><span>{said}</span>{end}</p>'
+
+
 def _panel(html: str) -> str:
     return f'<div class="work-panel" id="data-diff-shown">{html}</div>'
 

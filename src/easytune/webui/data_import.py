@@ -20,6 +20,7 @@ from easytune.webui.spoken import sentence, spoken
 SOURCES = ("files", "path", "paste", "hub")
 MODES: tuple[Mode, ...] = ("new", "append", "replace")
 _LONGEST_EXAMPLE = 20_000
+_FOLDER = "folder"
 Update = dict[str, Any]
 Found = dict[str, Any]
 """What the page keeps of files that were looked at: paths, columns, examples, hub."""
@@ -49,6 +50,12 @@ class ImportPanel:
             )  # fmt: skip
             self.files = gr.File(
                 file_count="multiple", height=210, show_label=False, elem_id="data-files",
+                elem_classes=["data-from-files"],
+            )  # fmt: skip
+            # A folder that is dropped above comes through here too: see data.js.
+            folder: Any = label("datasets.import.folder")
+            self.folder = gr.UploadButton(
+                folder, file_count="directory", size="sm", elem_id="data-folder",
                 elem_classes=["data-from-files"],
             )  # fmt: skip
             self.path, self.look_path = self._line("path")
@@ -125,6 +132,7 @@ class ImportPanel:
         told: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         looked: dict[str, Any] = {"outputs": self.shown, **told}
         self.files.upload(on.dropped, self.files, **looked)
+        self.folder.upload(on.dropped_folder, self.folder, **looked)
         gr.on([self.look_path.click, self.path.submit], on.pathed, self.path, **looked)
         self.look_text.click(on.pasted, self.text, **looked)
         gr.on([self.look_hub.click, self.hub.submit], on.named, self.hub, **looked)
@@ -153,6 +161,15 @@ class _Handlers:
         """Take over files that were dropped, and look at them."""
         paths = [Path(file) for file in files or []]
         return self._looked(request, lambda: self._datasets.adopt(paths))
+
+    def dropped_folder(self, request: gr.Request, files: list[str] | None) -> list[Any]:
+        """Take over a folder, and look at it; what is no data in it stays out."""
+        paths = [Path(file) for file in files or []]
+
+        def taken() -> list[Path]:
+            return [path.parent for path in self._datasets.adopt(paths, _FOLDER)[:1]]
+
+        return self._looked(request, taken)
 
     def pathed(self, request: gr.Request, text: str) -> list[Any]:
         """Look at files or folders on the machine the app runs on."""
@@ -283,7 +300,10 @@ class _Handlers:
         )  # fmt: skip
         offered = self._panel.mapping.offer(columns, needs, lang)
         facts = data_import_view.found(probe, lang)
-        return [found, shown, "", facts, *offered, drawn, _title(paths), None]
+        # The browser does not tell what an uploaded folder is called.
+        is_upload = paths[0].name == _FOLDER and probe.files
+        named = [Path(file.name) for file in probe.files] if is_upload else paths
+        return [found, shown, "", facts, *offered, drawn, _title(named), None]
 
     def _refused(self, text: str) -> list[Any]:
         """Return updates that show the drop area, with a sentence on what was wrong before."""

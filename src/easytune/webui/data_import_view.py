@@ -16,7 +16,9 @@ _PLAIN = ("utf-8", "utf8", "ascii", "")
 
 def found(probe: Probe, lang: str) -> str:
     """Return the list of files, or of the datasets that a list names, and what to know."""
-    parts = [_summary(probe, lang)]
+    # What is said of a single file says it all.
+    is_one = len(probe.files) == 1 and not probe.entries
+    parts = [] if is_one else [_summary(probe, lang)]
     if probe.entries:
         parts.append(_entries(probe.entries, lang))
     else:
@@ -60,8 +62,6 @@ def _summary(probe: Probe, lang: str) -> str:
     formats = list(dict.fromkeys(format_name(file.format, lang) for file in probe.files))
     total = size(sum(file.bytes for file in probe.files))
     facts = [t("datasets.unit.files", lang, count=len(probe.files)), total, *formats[:3]]
-    if len(probe.files) == 1:
-        facts = formats
     if probe.entries:
         usable = sum(not entry.reason for entry in probe.entries)
         facts = [t("datasets.import.list", lang, count=usable, of=len(probe.entries))]

@@ -154,7 +154,7 @@ def _wire(
     for event in (tab.select(**entered), page.relabel.click(**entered)):
         event.then(**looked)
     selected.change(**entered, **visible).then(**looked, **visible)
-    page.add.input(
+    page.add.select(
         on.added, [page.add, page.held], [page.add, *page.drawn], **told
     ).then(**looked)  # fmt: skip
     page.steps.click(on.clicked, page.held, page.drawn, **now).then(**looked)

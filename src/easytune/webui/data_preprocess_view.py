@@ -135,7 +135,8 @@ def counts(found: "Sequence[StepCount]", lang: str) -> str:
 
 def _pairs(found: "Previewed", pairs: "Sequence[Pair]", kind: str, first: int, lang: str) -> str:
     if not found.pairs:
-        return figures.empty(t(f"{_OWN}.nothing_changes", lang))
+        acts = any(one.changed or one.details for one in found.counts)
+        return figures.empty(t(f"{_OWN}.{'texts_stay' if acts else 'nothing_changes'}", lang))
     choices = "".join(
         _choice(name, sum(name in ("all", _kind(p)) for p in found.pairs), name == kind, lang)
         for name in KINDS

@@ -121,6 +121,13 @@ class _Handlers:
             return [settings, gr.skip(), said, self._all(config, reference, lang)]
         return [settings, place, html, self._all(config, reference, lang)]
 
+    def figured(self, request: gr.Request, selected: str | None, *values: Any) -> Any:
+        """Show what is known of all rows; the row stays, as somebody may be typing its number."""
+        reference, lang = reference_of(selected), self._context.language_of(request)
+        if reference is None:
+            return gr.skip()
+        return self._all(self._config(reference, values), reference, lang)
+
     def earlier(
         self, request: gr.Request, selected: str, row: float | None, *values: Any
     ) -> list[Any]:
@@ -191,6 +198,15 @@ class _Handlers:
 
     def _all(self, config: TrainConfig, reference: Reference, lang: str) -> str:
         """Return the figures for these settings, or for others with a word about that."""
+        try:
+            rows = self._context.datasets.library.version(reference.id, reference.number).rows
+        except EasyTuneError:
+            # What is wrong stands where the row should be.
+            return ""
+        few = view.without_sample() if rows <= SAMPLE else ""
+        return few + self._known(config, reference, lang)
+
+    def _known(self, config: TrainConfig, reference: Reference, lang: str) -> str:
         stories = self._stories(reference)
         ended = [story for story in stories if story.state == "finished"]
         fitting = next((s for s in ended if _alike(_asked(s), config)), None)
@@ -245,14 +261,18 @@ def _wire(
         **now,
     }
     start: dict[str, Any] = {"inputs": [selected, *form.inputs], "outputs": jobs.task_id, **told}
+    figured: dict[str, Any] = {
+        "inputs": [selected, *form.inputs], "outputs": page.all_rows, **now,
+    }  # fmt: skip
     visible: dict[str, Any] = {"js": figures.if_shown("data-xray")}
 
-    tab.select(on.shown, **seen).then(on.opened, **start).then(on.shown, **seen)
+    tab.select(on.shown, **seen).then(on.opened, **start).then(on.figured, **figured)
     selected.change(on.shown, **seen, **visible).then(on.opened, **start, **visible)
-    gr.on([jobs.finished.change, page.relabel.click], on.shown, **seen, **visible)
+    jobs.finished.change(on.figured, **figured, **visible)
+    page.relabel.click(on.shown, **seen, **visible)
     gr.on([page.row.submit, page.row.blur], on.shown, **seen)
     page.earlier.click(on.earlier, **seen)
     page.later.click(on.later, **seen)
-    page.measure.click(on.measured, **start).then(on.shown, **seen)
-    page.sample.click(on.sampled, **start).then(on.shown, **seen)
+    page.measure.click(on.measured, **start).then(on.figured, **figured)
+    page.sample.click(on.sampled, **start).then(on.figured, **figured)
     page.settings.click(None, None, None, js='() => { easytune.openTab("tab_train"); return []; }')

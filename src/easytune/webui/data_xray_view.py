@@ -46,6 +46,11 @@ def _content(shown: RowView, lang: str) -> str:
     )
 
 
+def without_sample() -> str:
+    """Return the style that hides the button to measure a sample, where that would be all rows."""
+    return "<style>#xray-sample { display: none !important; }</style>"
+
+
 def settings(config: TrainConfig, lang: str) -> str:
     """Return one line with the settings of the Train tab that decide what is seen."""
     data = config.data
@@ -101,9 +106,9 @@ def _tiles(found: "Measured", lang: str) -> list[str]:
 def _time(found: "Measured", lang: str) -> tuple[str, str]:
     if found.seconds is None or found.tokens_per_second is None:
         return "–", t(f"{_OWN}.no_pace", lang)
-    pace = t(
-        f"{_OWN}.pace", lang, pace=count(round(found.tokens_per_second)), run=found.pace_run or ""
-    )
+    # The id of a run is the moment it was made, and its name.
+    name = (found.pace_run or "").split("-", 3)[-1]
+    pace = t(f"{_OWN}.pace", lang, pace=count(round(found.tokens_per_second)), run=name)
     return duration(found.seconds, lang), pace
 
 

@@ -3,15 +3,15 @@
 A test row in the training set makes every measurement on it worthless.
 """
 
-from collections.abc import Iterator
-from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from easytune.data.insight.alike import Pair, Side, Signed, checked, signed
+from easytune.data.insight.sides import Side, Signed
 from easytune.data.progress import Progress, silent
 from easytune.data.steps import minhash
+from easytune.data.steps.alike import Candidates
 from easytune.data.versions.rows import Rows
 
 __all__ = ["Leaks", "Match", "Side", "leaks"]
@@ -59,26 +59,27 @@ def leaks(
     is the one in memory as signatures, 512 bytes a row. Raises TaskCancelled.
     """
     first, second = (side if isinstance(side, Side) else Side(side) for side in (a, b))
-    search = _Search(first, second, threshold)
-    return search.run(progress)
+    return _Search(first, second, threshold, progress).run()
+
+
+class _Pair(NamedTuple):
+    a: int
+    b: int
+    similarity: float
 
 
 class _Search:
-    def __init__(self, a: Side, b: Side, threshold: float) -> None:
-        self.a, self.b, self.threshold = a, b, threshold
-        self.exact: dict[int, Pair] = {}
-        self.near: dict[int, Pair] = {}
+    def __init__(self, a: Side, b: Side, threshold: float, progress: Progress) -> None:
+        self.a, self.b, self.threshold, self.progress = a, b, threshold, progress
+        self.exact: dict[int, _Pair] = {}
+        self.near: dict[int, _Pair] = {}
 
-    def run(self, progress: Progress) -> Leaks:
-        total = len(self.a.rows) + len(self.b.rows)
-        progress("comparing", 0, total)
-        second = signed(list(self.b.texts()))
-        rows_a = 0
-        for chunk in _chunks(self.a):
-            progress("comparing", len(self.b.rows) + int(chunk.positions[0]), total)
-            rows_a += len(chunk)
-            self._compare(chunk, second)
-        progress("comparing", total, total)
+    def run(self) -> Leaks:
+        second, rows_a = self.b.signed(self.progress), 0
+        for first in self.a.chunks(_CHUNK, self.progress):
+            rows_a += len(first)
+            self._note_exact(first, second)
+            self._note_near(first, second)
         near = [pair for place, pair in self.near.items() if place not in self.exact]
         return Leaks(
             rows_a=rows_a,
@@ -90,29 +91,33 @@ class _Search:
             threshold=self.threshold,
         )
 
-    def _compare(self, first: Signed, second: Signed) -> None:
-        self._note_exact(first, second)
-        places = minhash.pairs(first.signatures, second.signatures, self.threshold)
-        candidates = [(int(first.positions[x]), int(second.positions[y])) for x, y in places]
-        open_ones = [pair for pair in candidates if pair[1] not in self.exact]
-        for pair in checked(open_ones, self.a, self.b, self.threshold):
-            known = self.near.get(pair.b)
-            if known is None or pair.similarity > known.similarity:
-                self.near[pair.b] = pair
-
     def _note_exact(self, first: Signed, second: Signed) -> None:
-        digests, firsts = np.unique(first.digests, return_index=True)
-        places = np.minimum(np.searchsorted(digests, second.digests), len(digests) - 1)
-        for place in np.flatnonzero(digests[places] == second.digests):
+        ids, firsts = np.unique(first.ids, return_index=True)
+        places = np.minimum(np.searchsorted(ids, second.ids), len(ids) - 1)
+        for place in np.flatnonzero(ids[places] == second.ids):
             b = int(second.positions[place])
-            self.exact.setdefault(b, Pair(int(first.positions[firsts[places[place]]]), b, 1.0))
+            self.exact.setdefault(b, _Pair(int(first.positions[firsts[places[place]]]), b, 1.0))
+
+    def _note_near(self, first: Signed, second: Signed) -> None:
+        places = minhash.pairs(first.signatures, second.signatures, self.threshold)
+        pairs = np.stack([first.positions[places[:, 0]], second.positions[places[:, 1]]], axis=1)
+        pairs = pairs[~np.isin(pairs[:, 1], list(self.exact))]
+        near = Candidates(
+            pairs,
+            self.a.fingerprints(np.unique(pairs[:, 0]), self.progress),
+            self.b.fingerprints(np.unique(pairs[:, 1]), self.progress),
+            self.progress,
+        )
+        for a, b in near:
+            similarity = near.likeness(a, b)
+            if similarity >= self.threshold and similarity > self.near.get(b, _NONE).similarity:
+                self.near[b] = _Pair(a, b, similarity)
 
 
-def _chunks(side: Side) -> Iterator[Signed]:
-    texts = side.texts()
-    while chunk := list(islice(texts, _CHUNK)):
-        yield signed(chunk)
+_NONE = _Pair(-1, -1, 0.0)
 
 
-def _listed(pairs: list[Pair]) -> list[Match]:
-    return [Match(a=pair.a, b=pair.b, similarity=pair.similarity) for pair in pairs[:_LISTED]]
+def _listed(pairs: list[_Pair]) -> list[Match]:
+    return [
+        Match(a=pair.a, b=pair.b, similarity=round(pair.similarity, 3)) for pair in pairs[:_LISTED]
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from easytune.data.insight import alike, facts, token_lengths
+from easytune.data.insight import facts, sides, token_lengths
 from easytune.data.insight.table import FactTable
 from easytune.data.preview import Bin, histogram
 from easytune.data.progress import Progress, silent
@@ -124,7 +124,8 @@ def statistics(
     if model_folder:
         tokens = token_lengths.sample(rows, usable, model_folder, _TOKEN_SAMPLE, progress)
     characters, answers = table.numbers("characters"), table.numbers("answer_characters")
-    near = alike.near_duplicates(rows, progress=progress) if near_duplicates else None
+    same = repeated(rows.ids())
+    near = sides.near_duplicates(rows, progress=progress) if near_duplicates else None
     return Statistics(
         rows=len(rows),
         usable=len(usable),
@@ -139,8 +140,8 @@ def statistics(
         answer_characters=Percentiles.of(answers[answers >= 0]),
         tokens=Percentiles.of(tokens),
         tokens_of=len(tokens),
-        duplicates=Examples.of(repeated(rows.ids())),
-        near_duplicates=None if near is None else Examples.of(near),
+        duplicates=Examples.of(same),
+        near_duplicates=None if near is None else Examples.of(np.setdiff1d(near, same)),
         empty_answers=Examples.of(table.without_answer()),
         short_answers=Examples.of(_short_answers(table, answers)),
         openings=_openings(table.words("opening")),

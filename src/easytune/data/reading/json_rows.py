@@ -9,7 +9,7 @@ from typing import Any
 from easytune.data.decoding import unreadable
 from easytune.data.reading.json_text import JsonText
 from easytune.data.reading.lines import read_json_lines
-from easytune.data.reading.records import Chunk, chunks
+from easytune.data.reading.records import Chunk, Unparsed, chunks
 from easytune.data.reading.streams import Opened
 
 _ROW_LISTS = ("data", "rows", "train", "examples", "items", "instances", "records")
@@ -74,11 +74,11 @@ def _is_document(content: bytes, *, whole: bool) -> bool:
     text = content.decode("utf-8", errors="replace")
     try:
         _, end = json.JSONDecoder().raw_decode(text)
-    except RecursionError:
-        return False
     except json.JSONDecodeError as problem:
         unfinished = problem.pos >= len(text) - 16 or problem.msg.startswith("Unterminated")
         return unfinished and not whole
+    except (ValueError, RecursionError):
+        return False
     return end == len(text)
 
 
@@ -92,8 +92,8 @@ def _rows(text: JsonText) -> Iterator[Any]:
             while not found and text.peek():
                 yield text.value()
         case _:
-            text.value()
-            raise unreadable(text.name, "no_rows")
+            value = text.value()
+            raise unreadable(text.name, value.code if isinstance(value, Unparsed) else "no_rows")
     text.end()
 
 

@@ -17,6 +17,8 @@ _QUOTE_OR_ESCAPE = re.compile(r'["\\]')
 # A number, a literal or an escape that a block cut in two is broken no further from its end.
 _CUT = 16
 _decode = json.JSONDecoder().raw_decode
+# Python refuses to read integers of thousands of digits.
+_decode_without_integers = json.JSONDecoder(parse_int=str).raw_decode
 
 
 class JsonText:
@@ -58,7 +60,7 @@ class JsonText:
         self.peek()
         while True:
             try:
-                value, end = _decode(self._text, self._at)
+                value, end = self._decoded()
             except RecursionError:
                 return self._skipped(Unparsed("too_deep", self._text[self._at :][:2000]))
             except json.JSONDecodeError as problem:
@@ -73,6 +75,16 @@ class JsonText:
             if end < len(self._text) or self._text[end - 1] in '}]"' or not self._more():
                 self._at = end
                 return value
+
+    def _decoded(self) -> tuple[Any, int]:
+        """Return the next value and its end; `Unparsed` when a number in it is too long."""
+        try:
+            return _decode(self._text, self._at)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            _, end = _decode_without_integers(self._text, self._at)
+            return Unparsed("bad_json", self._text[self._at : end]), end
 
     def elements(self) -> Iterator[Any]:
         """Yield the values of the list that comes next."""
@@ -114,7 +126,6 @@ class JsonText:
 
     def _more(self) -> bool:
         """Drop what is parsed and read as much again as is left; tell whether there was more."""
-        self._line += self._text.count("\n", 0, self._at)
         left = self._text[self._at :]
         parts, size = [left], 0
         for block in self._blocks:
@@ -122,8 +133,12 @@ class JsonText:
             size += len(block)
             if size >= len(left) and size:
                 break
+        if not size:
+            # Where something is wrong is told by its place in the text there is.
+            return False
+        self._line += self._text.count("\n", 0, self._at)
         self._text, self._at = "".join(parts), 0
-        return size > 0
+        return True
 
     def _may_go_on(self, problem: json.JSONDecodeError) -> bool:
         cut = problem.pos >= len(self._text) - _CUT

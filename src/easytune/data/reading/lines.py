@@ -39,8 +39,8 @@ def split(blocks: Iterable[bytes], longest: int = LONGEST) -> Iterator[list[byte
             last = lines.pop()
             parts, size = [last], len(last)
             yield lines
-    if parts:
-        yield [_joined(parts)]
+    if parts and (ending := _joined(parts)):
+        yield [ending]
 
 
 def _joined(parts: list[bytes]) -> bytes:

@@ -63,6 +63,10 @@ def look(place: Place, shelf: Shelf, columns: Mapping[str, str] | None = None) -
             break
     if not rows:
         raise FileEmpty(path=place.name)
+    if all(isinstance(value, Unparsed) for _, value in rows):
+        number, first = rows[0]
+        reason = f"@data.reason.{first.code} (@data.row {number})"
+        raise FileUnreadable(place.name, number, reason)
     found = Look(place, opened.total, opened.encoding, tuple(rows), (), None)
     present = tuple(formats.columns_of(found.values))
     return replace(found, columns=present, layout=_layout(place, found.values, present, columns))

@@ -67,11 +67,9 @@ class Flow:
         self.places = np.arange(count, dtype=np.int64)
         self.origins = self.places.copy()
         self.held_out = rows.held_out()[:count].copy()
-        self.unusable = np.zeros(count, bool)
+        self.unusable = rows.unusable()[:count].copy()
         self.lost: dict[int, str] = {}
         self._samples: dict[str, list[Any]] = {}
-        if rows.facts.problems:
-            self._mark_unusable()
 
     def __len__(self) -> int:
         return len(self.places)
@@ -290,12 +288,6 @@ class Flow:
             new[at] = made[int(same[rows[at]])][int(part[at])]
         self.choose(rows)
         self.places = new
-
-    def _mark_unusable(self) -> None:
-        import numpy as np
-
-        for numbers, batch in self.batches(np.arange(len(self))):
-            self.unusable[numbers[list(batch.problems)]] = True
 
 
 def split_place(places: "Places") -> "tuple[Places, Places]":

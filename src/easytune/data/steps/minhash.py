@@ -4,11 +4,11 @@ Signatures are datasketch's. Its index would take 5 KB for every text, so bands 
 sorted instead: a million texts fit where its index held a hundred thousand.
 """
 
-import re
-import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
+
+from easytune.data.steps.alike import phrases
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,46 +19,12 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
 
 PERMUTATIONS = 128
-_WORDS_TOGETHER = 3
-_PARTS = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af]|[^\W_]+")
 _AT_ONCE = 20_000
 # Of texts as alike as was asked for, so many may be missed.
 _MISSED = 0.005
 # How far below the threshold the estimate may be: 3.5 standard deviations at worst.
 _SLACK = 0.15
 _NEIGHBOURS = 32
-
-
-def phrases(text: str) -> set[bytes]:
-    """Return what a text is compared by: all runs of three words, or of three Chinese characters.
-
-    Case, width, punctuation and spacing make no difference. A shorter text is one phrase.
-    """
-    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    words = _PARTS.findall(plain.lower())
-    if len(words) <= _WORDS_TOGETHER:
-        return {" ".join(words).encode("utf-8", "surrogatepass")} if words else set()
-    runs = zip(words, words[1:], words[2:], strict=False)
-    return {" ".join(run).encode("utf-8", "surrogatepass") for run in runs}
-
-
-def fingerprints(text: str) -> frozenset[int]:
-    """Return the phrases of a text as numbers, which take less room. See `likeness`."""
-    return frozenset(map(zlib.crc32, phrases(text)))
-
-
-def likeness(a: frozenset[int], b: frozenset[int]) -> float:
-    """Return the share of phrases two texts have in common, 0 to 1 (the Jaccard index).
-
-    Texts without any word are like no other.
-    """
-    common = len(a & b)
-    return common / (len(a) + len(b) - common) if common else 0.0
-
-
-def similarity(a: str, b: str) -> float:
-    """Return the share of phrases two texts have in common, 0 to 1 (the Jaccard index)."""
-    return likeness(fingerprints(a), fingerprints(b))
 
 
 def signatures(texts: Iterable[str]) -> "Signatures":
@@ -75,9 +41,9 @@ def pairs(
     signatures_a: "Signatures",
     signatures_b: "Signatures | None" = None,
     threshold: float = 0.8,
-) -> list[tuple[int, int]]:
-    """Return the candidates (place in a, place in b) whose similarity is probably at least
-    `threshold`; check each with `similarity`. Without b: pairs within a, the earlier place first.
+) -> "Places":
+    """Return candidates, in two columns: place in a, place in b; rising. Their similarity is
+    probably at least `threshold`: check each. Without b: pairs within a, the earlier place first.
 
     Texts of a with the same signature are found by the first of them only: within a, the others
     are paired with that first one. Of very many that are alike, not all pairs are returned.
@@ -95,7 +61,7 @@ def pairs(
         near = _near(every, len(firsts), threshold) - [0, len(firsts)]
         found = _repeated(near, same)
         found[:, 0] = firsts[found[:, 0]]
-    return [(int(a), int(b)) for a, b in found[np.lexsort((found[:, 1], found[:, 0]))]]
+    return found[np.lexsort((found[:, 1], found[:, 0]))]
 
 
 def _distinct(rows: "Signatures") -> "tuple[Places, Places]":

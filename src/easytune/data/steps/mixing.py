@@ -51,15 +51,7 @@ def _usable(rows: "Rows", share: float) -> "Places":
     """Return the places of the rows without a problem, in the beginning of the version."""
     import numpy as np
 
-    places = np.arange(round(len(rows) * share))
-    if not rows.facts.problems:
-        return places
-    first = 0
-    good = np.ones(len(rows), bool)
-    for batch in rows.batches():
-        good[[first + place for place in batch.problems]] = False
-        first += len(batch)
-    return places[good[: len(places)]]
+    return np.flatnonzero(~rows.unusable()[: round(len(rows) * share)])
 
 
 def _weighted(places: "Places", weight: float, random: "np.random.Generator") -> "Places":

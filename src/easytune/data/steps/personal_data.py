@@ -175,12 +175,24 @@ def _phones(regions: tuple[str, ...], found: Counter[str]) -> Mask:
 def _phone_spans(text: str, regions: tuple[str, ...]) -> list[tuple[int, int]]:
     """Return where phone numbers are. The library is slow, so it sees digits and what is near."""
     spans: set[tuple[int, int]] = set()
-    for digits in _DIGITS.finditer(text):
-        first = max(digits.start() - _CONTEXT, 0)
-        part = text[first : digits.end() + _CONTEXT]
+    for first, last in _near_digits(text):
+        part = text[first:last]
         for region in regions or (None,):
             spans |= {(first + start, first + end) for start, end in _numbers(part, region)}
     return sorted(spans)
+
+
+def _near_digits(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where digits are, with what is near; each piece of a text once."""
+    first = last = 0
+    for digits in _DIGITS.finditer(text):
+        if digits.start() - _CONTEXT > last:
+            if last:
+                yield first, last
+            first = digits.start() - _CONTEXT
+        last = digits.end() + _CONTEXT
+    if last:
+        yield first, last
 
 
 def _numbers(text: str, region: str | None) -> list[tuple[int, int]]:

@@ -1,11 +1,12 @@
 """Choosing and ordering rows at random, and keeping some aside. All by seed."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import orjson
 
-from easytune.data.steps.duplicates import near_pairs, text_ids
+from easytune.data.steps.duplicates import near_rows, text_ids
 from easytune.data.steps.flow import Flow
 from easytune.data.steps.options import SampleSection, ShuffleSection, SplitSection
 from easytune.data.steps.texts import Texts
@@ -81,8 +82,9 @@ def _groups(options: SplitSection, flow: Flow) -> "Places":
     if not options.similar:
         return groups
     place = {int(row): at for at, row in enumerate(rows)}
-    pairs = [(place[a], place[b]) for a, b in near_pairs(flow, Texts(), _SIMILAR)]
-    return _joined([groups], pairs)
+    near = near_rows(flow, Texts(), _SIMILAR)
+    alike = ((place[a], place[b]) for a, b in near if near.likeness(a, b) >= _SIMILAR)
+    return _joined([groups], alike)
 
 
 def _by_column(flow: Flow, column: str) -> "Places":
@@ -103,7 +105,7 @@ def _by_column(flow: Flow, column: str) -> "Places":
     return found
 
 
-def _joined(links: "list[Places]", pairs: list[tuple[int, int]] | None = None) -> "Places":
+def _joined(links: "list[Places]", pairs: Iterable[tuple[int, int]] = ()) -> "Places":
     """Return groups of rows that share a number in any of `links`, or that a pair joins."""
     import numpy as np
 
@@ -119,6 +121,6 @@ def _joined(links: "list[Places]", pairs: list[tuple[int, int]] | None = None) -
         _, first, which = np.unique(link, return_index=True, return_inverse=True)
         for row, other in enumerate(first[which].tolist()):
             parent[root(row)] = root(other)
-    for a, b in pairs or ():
+    for a, b in pairs:
         parent[root(b)] = root(a)
     return np.unique([root(row) for row in range(len(parent))], return_inverse=True)[1]

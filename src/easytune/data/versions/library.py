@@ -62,6 +62,16 @@ class Library:
         """
         return Rows(self._folder(dataset), self.version(dataset, number))
 
+    def unnoted_bytes(self, dataset: str) -> int:
+        """Return the bytes of the rows of the current version whose facts nobody has noted yet.
+
+        Raises DatasetUnknown, VersionDamaged.
+        """
+        folder = self._folder(dataset)
+        names = [f"{name}.parquet" for name in self.version(dataset).segments]
+        unnoted = [folder.rows / name for name in names if not (folder.facts / name).is_file()]
+        return sum(file.stat().st_size for file in unnoted if file.is_file())
+
     def draft(
         self,
         *,

@@ -86,7 +86,9 @@ class Order:
         """Return an order as `write` wrote it. Raises OSError, pyarrow.ArrowInvalid."""
         import pyarrow.parquet as parquet
 
-        table = parquet.read_table(path)
+        # `read_table` would load Arrow's datasets, which nobody here needs.
+        with parquet.ParquetFile(path) as file:
+            table = file.read()
         segments, segment = _names(table["segment"])
         sources, source = _names(table["source"])
         first, count, held_out, number = (

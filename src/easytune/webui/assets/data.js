@@ -22,6 +22,36 @@
     }
   });
 
+  // --- a whole folder, dropped --------------------------------------------------------
+  // Gradio takes a dropped folder for one unreadable file; its button for folders takes many.
+  const entries = async (reader) => {
+    const all = [];
+    for (;;) { // a reader tells of about a hundred at a time
+      const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+      if (!some.length) return all;
+      all.push(...some);
+    }
+  };
+
+  const filesIn = async (entry) => {
+    if (entry.name.startsWith(".")) return [];
+    if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
+    return (await Promise.all((await entries(entry.createReader())).map(filesIn))).flat();
+  };
+
+  document.addEventListener("drop", async (event) => {
+    if (!event.target.closest?.("#data-files")) return;
+    const dropped = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    const input = document.querySelector("#data-folder")?.parentElement.querySelector("input[webkitdirectory]");
+    if (!input || !dropped.some((entry) => entry.isDirectory)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const chosen = new DataTransfer();
+    for (const file of (await Promise.all(dropped.map(filesIn))).flat()) chosen.items.add(file);
+    input.files = chosen.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, true);
+
   et.dataAuthor = () => localStorage.getItem("easytune-author") ?? "";
   et.dataKeepAuthor = (name) => {
     localStorage.setItem("easytune-author", name ?? "");
@@ -95,13 +125,16 @@
       draw();
     };
 
+    // Whoever opens a row that cannot be used wants to mend it, or to be rid of it.
+    const drop = (row) => row.problem ? [button(row.texts.drop, () => { mode = "look"; send("drop"); }, "data-stop", { "data-drop": "" })] : [];
+
     const editing = (row) => {
       const { texts } = row;
       const [boxes, keep] = mode === "json" ? json(row) : mend(row);
       const other = mode === "json" ? "fields" : "json";
       const change = row.fields.length ? [button(texts[`as_${other}`], become(other))] : [];
       return [...boxes, et.node("div", { class: "data-actions" }, button(texts.keep, keep, "data-main", { "data-keep": "" }),
-        button(texts.cancel, become("look")), et.node("span", { class: "et-grow" }), ...change)];
+        button(texts.cancel, become("look")), ...drop(row), et.node("span", { class: "et-grow" }), ...change)];
     };
 
     const actions = (row) => {

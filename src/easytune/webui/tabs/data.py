@@ -79,7 +79,10 @@ class _Page:
             with gr.Column(scale=0, min_width=0, elem_id="data-side"):
                 self._side()
             with gr.Column(
-                scale=1, min_width=0, elem_id="data-main", elem_classes=["data-view-import"]
+                scale=1,
+                min_width=0,
+                elem_id="data-main",
+                elem_classes=["data-view-import", "data-none"],
             ) as self.main:
                 self.jobs: JobPanel = data_job.build(context)
                 self.importing = ImportPanel(context)
@@ -98,16 +101,16 @@ class _Page:
         self.head = gr.HTML("", elem_id="data-head", js_on_load=_CLICKS, apply_default_css=False)
         self._questions()
         with gr.Tabs(selected=VIEWS[0], elem_id="data-views") as self.views:
-            with self._tab("rows"):
+            with self._tab("rows", "app.tab_data_rows"):
                 self.rows = RowsPanel(context, self.chosen, self.author)
-            with self._tab("xray") as xray:
+            with self._tab("xray", "app.tab_data_xray") as xray:
                 self.xray = data_xray.build(context, self.selected, train.form, xray, self.jobs)
-            with self._tab("statistics") as statistics:
+            with self._tab("statistics", "app.tab_data_statistics") as statistics:
                 to_row = (self.views, self.xray.row)
                 data_statistics.build(context, self.selected, statistics, self.jobs, to_row)
-            with self._tab("preprocess") as preprocess:
+            with self._tab("preprocess", "app.tab_data_preprocess") as preprocess:
                 data_preprocess.build(context, self.selected, preprocess, self.jobs, self.author)
-            with self._tab("versions") as versions:
+            with self._tab("versions", "app.tab_data_versions") as versions:
                 self.versions = data_versions.build(
                     context, self.selected, versions, self.jobs, self.author
                 )
@@ -132,8 +135,8 @@ class _Page:
             )
 
     @staticmethod
-    def _tab(name: str) -> gr.Tab:
-        title: Any = label(f"app.tab_data_{name}")
+    def _tab(name: str, key: str) -> gr.Tab:
+        title: Any = label(key)
         return gr.Tab(title, id=name, elem_id=f"data-tab-{name}")
 
     @property
@@ -141,7 +144,8 @@ class _Page:
         """Return what is drawn whenever something else is looked at."""
         return [
             self.chosen, self.selected, self.view, self.list, self.head, self.main,
-            self.importing.intro, self.importing.dataset, self.naming, self.dooming,
+            self.importing.intro, self.importing.dataset, self.importing.mode, self.naming,
+            self.dooming,
         ]  # fmt: skip
 
 
@@ -168,12 +172,16 @@ class _Handlers:
         if not chosen:
             view = IMPORT
         is_demo = chosen.startswith(data_looked.DEMO)
-        classes = [f"data-view-{view}", *(["data-is-demo"] if is_demo else [])]
+        classes = [
+            f"data-view-{view}", *(["data-is-demo"] if is_demo else []),
+            *([] if datasets else ["data-none"]),
+        ]  # fmt: skip
         shown = chosen if view == LOOK else ""
         return [
             chosen, version, view, data_list.draw(datasets, shown, lang), head,
             gr.update(elem_classes=classes), data_import.introduction(lang),
-            gr.update(choices=data_list.choices(datasets)), _closed(), _closed(),
+            gr.update(choices=data_list.choices(datasets)), gr.skip() if datasets else "new",
+            _closed(), _closed(),
         ]  # fmt: skip
 
     def _head(self, chosen: str, datasets: list[DatasetFacts], lang: str) -> tuple[str, str]:
