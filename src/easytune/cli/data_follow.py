@@ -1,15 +1,14 @@
 """Following a task on datasets from the terminal until it ends."""
 
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from easytune.cli import showing
 from easytune.cli.follow import clock
 from easytune.i18n import t
 from easytune.services.data_tasks import DataTasks, TaskStory
@@ -34,7 +33,7 @@ def result(tasks: DataTasks, task_id: str, lang: str) -> dict[str, Any]:
     Raises Unfinished, and KeyboardInterrupt after the second Ctrl-C.
     """
     console = Console(stderr=True)
-    view = Bar(console, lang) if console.is_terminal else Lines(console, lang)
+    view = showing.view(console, transient=True)
     asked = False
     with _interrupts() as came, view:
         while (story := tasks.wait(task_id, PAUSE_SECONDS)).is_active:
@@ -42,70 +41,15 @@ def result(tasks: DataTasks, task_id: str, lang: str) -> dict[str, Any]:
                 asked = True
                 tasks.cancel(task_id)
                 console.print(t("cli.data.cancelling", lang), highlight=False)
-            view.show(story)
+            view.show(_stage(story, lang))
     if story.state != "finished":
         raise Unfinished(story, bool(came))
     return story.result or {}
 
 
-class View(Protocol):
-    """Something that shows how far a task is."""
-
-    def show(self, story: TaskStory) -> None:
-        """Show what is new."""
-        ...
-
-
-class Bar:
-    """A progress bar for terminals; it goes when the task has ended."""
-
-    def __init__(self, console: Console, lang: str) -> None:
-        self._lang = lang
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}"), console=console, transient=True,
-        )  # fmt: skip
-        self._task = self._progress.add_task("", total=None, figures="")
-
-    def __enter__(self) -> "Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, story: TaskStory) -> None:
-        """Move the bar."""
-        self._progress.update(
-            self._task, description=doing(story, self._lang), completed=story.done,
-            total=story.total, figures=figures(story, self._lang),
-        )  # fmt: skip
-
-
-class Lines:
-    """A line now and then, for log files and pipes."""
-
-    EVERY_SECONDS = 10.0
-
-    def __init__(self, console: Console, lang: str) -> None:
-        self._console = console
-        self._lang = lang
-        self._doing = ""
-        self._shown_at = 0.0
-
-    def __enter__(self) -> "Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def show(self, story: TaskStory) -> None:
-        """Print a line when something else is done, or some time has passed."""
-        now, current = time.monotonic(), doing(story, self._lang)
-        if current != self._doing or now - self._shown_at > self.EVERY_SECONDS:
-            self._doing, self._shown_at = current, now
-            line = f"{current} {figures(story, self._lang)}".strip()
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+def _stage(story: TaskStory, lang: str) -> showing.Stage:
+    """Return how far a task is."""
+    return showing.Stage(doing(story, lang), figures(story, lang), story.done, story.total)
 
 
 def doing(story: TaskStory, lang: str) -> str:

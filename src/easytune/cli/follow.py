@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from easytune.cli import showing
 from easytune.i18n import t
 from easytune.services.dispatch import Dispatcher
 from easytune.services.runs import Runs
@@ -31,77 +30,22 @@ def follow(runs: Runs, run: str, home: Path, lang: str) -> int:
     console = Console(stderr=True)
     console.print(t("cli.run_is", lang, run=run), highlight=False)
     dispatcher = Dispatcher(home)
-    view = Bar(console, lang) if console.is_terminal else Lines(console, lang)
+    view = showing.view(console)
     noted = 0
     with _interrupts(runs, run, console, lang) as interrupts, view:
         while (story := _look(runs, run, dispatcher)).state not in ENDED:
             noted = _say_new_notices(story, noted, console, lang)
-            view.show(story)
+            view.show(_stage(story, lang))
             time.sleep(PAUSE_SECONDS)
         _say_new_notices(story, noted, console, lang)
-        view.show(story)
+        view.show(_stage(story, lang))
     return _tell_end(runs, run, story, interrupted=bool(interrupts), lang=lang)
 
 
-class View(Protocol):
-    """Something that shows a story as it grows."""
-
-    def show(self, story: Story) -> None:
-        """Show what is new."""
-        ...
-
-
-class Bar:
-    """A progress bar for terminals."""
-
-    def __init__(self, console: Console, lang: str) -> None:
-        self._lang = lang
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}"), console=console,
-        )  # fmt: skip
-        self._task = self._progress.add_task("", total=None, figures="")
-
-    def __enter__(self) -> "Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, story: Story) -> None:
-        """Move the bar."""
-        self._progress.update(
-            self._task, description=situation(story, self._lang), completed=story.step,
-            total=story.total_steps or None, figures=figures(story, self._lang),
-        )  # fmt: skip
-
-
-class Lines:
-    """A line now and then, for log files and pipes."""
-
-    EVERY_SECONDS = 10.0
-
-    def __init__(self, console: Console, lang: str) -> None:
-        self._console = console
-        self._lang = lang
-        self._situation = ""
-        self._shown_at = 0.0
-
-    def __enter__(self) -> "Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def show(self, story: Story) -> None:
-        """Print a line when the situation changed, or some time has passed."""
-        now = time.monotonic()
-        current = situation(story, self._lang)
-        if current != self._situation or now - self._shown_at > self.EVERY_SECONDS:
-            self._situation, self._shown_at = current, now
-            line = f"{current} {figures(story, self._lang)}".strip()
-            self._console.print(line, highlight=False, soft_wrap=True)
+def _stage(story: Story, lang: str) -> showing.Stage:
+    """Return how far a run is."""
+    doing, total = situation(story, lang), story.total_steps or None
+    return showing.Stage(doing, figures(story, lang), story.step, total)
 
 
 def situation(story: Story, lang: str) -> str:

@@ -4,6 +4,8 @@
 
   // Anything with data-act tells the server what was pressed; rows also answer to Enter.
   et.dataClicks = (element, trigger) => {
+    // The tabs inside this tab come with it.
+    requestAnimationFrame(et.translateTabs);
     const press = (event) => {
       const node = event.target.closest("[data-act]");
       if (!node || !element.contains(node) || node.disabled || event.target.closest("a[href]")) return;

@@ -33,11 +33,11 @@
     (await gradioCore())?.changeLocale(et.languages[lang]);
     document.documentElement.lang = et.languages[lang];
     showSwitches();
-    translateTabs();
+    et.translateTabs();
   };
 
   // Gradio translates the label of a tab only while that tab is open.
-  const translateTabs = () => {
+  et.translateTabs = () => {
     const names = Object.keys(et.texts.en).filter((name) => name.startsWith("tab_"));
     for (const button of document.querySelectorAll('button[role="tab"]')) {
       const node = [...button.childNodes].find((n) => n.nodeType === Node.TEXT_NODE && n.data.trim());
@@ -190,7 +190,7 @@
     if (document.querySelector("[data-et-lang]")) {
       clearInterval(waitForHeader);
       showSwitches();
-      translateTabs();
+      et.translateTabs();
       reopenTab();
     }
   }, 30);

@@ -79,11 +79,9 @@ class _Page:
             with gr.Column(scale=0, min_width=0, elem_id="data-side"):
                 self._side()
             with gr.Column(
-                scale=1,
-                min_width=0,
-                elem_id="data-main",
+                scale=1, min_width=0, elem_id="data-main",
                 elem_classes=["data-view-import", "data-none"],
-            ) as self.main:
+            ) as self.main:  # fmt: skip
                 self.jobs: JobPanel = data_job.build(context)
                 self.importing = ImportPanel(context)
                 with gr.Column(elem_id="data-set"):
@@ -163,7 +161,7 @@ class _Handlers:
 
     def drawn(self, request: gr.Request, chosen: str, view: str) -> list[Any]:
         """Draw the list, and the head of what is looked at; what is gone is left for the import."""
-        lang = self._lang(request)
+        lang, asked = self._lang(request), (chosen, view)
         datasets = self._library.list()
         try:
             head, version = self._head(chosen, datasets, lang)
@@ -171,14 +169,16 @@ class _Handlers:
             chosen, head, version = self._left(chosen, datasets, lang)
         if not chosen:
             view = IMPORT
-        is_demo = chosen.startswith(data_looked.DEMO)
         classes = [
-            f"data-view-{view}", *(["data-is-demo"] if is_demo else []),
+            f"data-view-{view}", *(["data-is-demo"] if chosen.startswith(data_looked.DEMO) else []),
             *([] if datasets else ["data-none"]),
         ]  # fmt: skip
         shown = chosen if view == LOOK else ""
+        # What stays is not sent: somebody may have clicked on another one in the meantime.
+        pairs = zip((chosen, view), asked, strict=True)
+        where = [gr.skip() if now == before else now for now, before in pairs]
         return [
-            chosen, version, view, data_list.draw(datasets, shown, lang), head,
+            where[0], version, where[1], data_list.draw(datasets, shown, lang), head,
             gr.update(elem_classes=classes), data_import.introduction(lang),
             gr.update(choices=data_list.choices(datasets)), gr.skip() if datasets else "new",
             _closed(), _closed(),
