@@ -4,42 +4,29 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from easytune import records
 from easytune.config import TrainConfig
-from easytune.data.formats import Layout
-from easytune.data.stored import Batch, Reference, row_id, row_text
+from easytune.data.stored import Reference
 from easytune.data.tasks import folder_of
-from easytune.data.versions.manifest import Collected, Imported
+from easytune.data.versions.manifest import Imported
 from easytune.dataset_errors import (
     DatasetUnknown,
     KindsMixed,
-    NothingToCollect,
     NothingToImport,
-    RowUnfit,
     VersionInUse,
     VersionUnknown,
 )
 from easytune.services import datasets as services_datasets
-from easytune.services.conversations import Conversations, Message
 from easytune.services.data_tasks import TaskStory
 from easytune.services.datasets import Datasets
-from easytune.services.runs import Runs
-from easytune.services.store import Store
 from easytune.services.uploads import FOLDER as UPLOADS
-from easytune.services.votes import Votes
 from tests.services.lab import Lab, eventually
-from tests.services.test_votes import _answered as answered
+from tests.services.made_datasets import answers_of, make_dataset
 
 PATIENCE_S = 60
-
-
-@pytest.fixture
-def datasets(home: Path) -> Datasets:
-    return Datasets(home, Runs(home))
 
 
 def _lines(*answers: str) -> str:
@@ -50,26 +37,6 @@ def _ended(datasets: Datasets, task_id: str, state: str = "finished") -> TaskSto
     story = datasets.tasks.wait(task_id, timeout=PATIENCE_S)
     assert story.state == state, story
     return story
-
-
-def _dataset(datasets: Datasets, *answers: str, title: str = "House style") -> str:
-    """Make a dataset of rows in this process, which is quicker, and return its id."""
-    rows = [{"prompt": f"q {answer}", "completion": answer} for answer in answers]
-    layouts = {"rows.jsonl": Layout("prompt_completion")}
-    with datasets.library.draft(title=title, origin=Imported(), layouts=layouts) as draft:
-        draft.add(
-            Batch(
-                texts=[row_text(row) for row in rows],
-                ids=[row_id(row) for row in rows],
-                sources=["rows.jsonl"] * len(rows),
-                numbers=list(range(1, len(rows) + 1)),
-            )
-        )
-        return draft.commit().dataset
-
-
-def _answers(datasets: Datasets, dataset: str, number: int | None = None) -> list[str]:
-    return [row.value["completion"] for row in datasets.library.open(dataset, number).page(0, 99)]
 
 
 def _big_file(folder: Path) -> Path:
@@ -106,14 +73,14 @@ def test_files_become_a_dataset_that_says_where_its_rows_are_from(
 
 
 def test_two_people_who_append_at_once_keep_each_others_rows(datasets: Datasets) -> None:
-    dataset = _dataset(datasets, "a")
+    dataset = make_dataset(datasets, "a")
 
     first = datasets.import_text(_lines("b"), dataset=dataset, mode="append")
     second = datasets.import_text(_lines("c"), dataset=dataset, mode="append")
     for task in (first, second):
         _ended(datasets, task)
 
-    answers = _answers(datasets, dataset)
+    answers = answers_of(datasets, dataset)
     assert answers[0] == "a"
     assert sorted(answers) == ["a", "b", "c"]
     sources = [row.source for row in datasets.library.open(dataset).page(0, 9)]
@@ -121,16 +88,16 @@ def test_two_people_who_append_at_once_keep_each_others_rows(datasets: Datasets)
 
 
 def test_a_replacing_import_keeps_the_earlier_version(datasets: Datasets) -> None:
-    dataset = _dataset(datasets, "a", "b")
+    dataset = make_dataset(datasets, "a", "b")
 
     _ended(datasets, datasets.import_text(_lines("c"), dataset=dataset, mode="replace"))
 
-    assert _answers(datasets, dataset) == ["c"]
-    assert _answers(datasets, dataset, 1) == ["a", "b"]
+    assert answers_of(datasets, dataset) == ["c"]
+    assert answers_of(datasets, dataset, 1) == ["a", "b"]
 
 
 def test_plain_text_is_not_appended_to_conversations(datasets: Datasets) -> None:
-    dataset = _dataset(datasets, "a")
+    dataset = make_dataset(datasets, "a")
 
     task = datasets.import_text("Only words.\n\nAnd more.", dataset=dataset, mode="append")
     story = _ended(datasets, task, "failed")
@@ -241,7 +208,7 @@ def test_a_broken_off_upload_can_be_discarded(home: Path, datasets: Datasets) ->
 
 
 def test_a_run_is_pinned_to_the_version_it_used(lab: Lab, datasets: Datasets) -> None:
-    dataset = _dataset(datasets, "a", "b", "c")
+    dataset = make_dataset(datasets, "a", "b", "c")
     config = lab.config.changed(data__datasets=(f"dataset:{dataset}",))
 
     run_id = lab.runs.submit(config)
@@ -259,7 +226,7 @@ def test_a_run_with_an_unknown_dataset_is_refused(lab: Lab) -> None:
 
 
 def test_deleting_a_version_that_a_run_used_asks_first(lab: Lab, datasets: Datasets) -> None:
-    dataset = _dataset(datasets, "a", "b")
+    dataset = make_dataset(datasets, "a", "b")
     run_id = lab.runs.submit(lab.config.changed(data__datasets=(f"dataset:{dataset}",)))
     _ended(datasets, datasets.import_text(_lines("c"), dataset=dataset, mode="replace"))
 
@@ -277,7 +244,7 @@ def test_deleting_a_version_that_a_run_used_asks_first(lab: Lab, datasets: Datas
 
 
 def test_statistics_are_kept_until_the_version_goes(home: Path, datasets: Datasets) -> None:
-    dataset = _dataset(datasets, "a", "a", "b")
+    dataset = make_dataset(datasets, "a", "a", "b")
     unknown = datasets.statistics(f"dataset:{dataset}")
 
     first = datasets.start_statistics(f"dataset:{dataset}")
@@ -307,58 +274,10 @@ def test_what_filters_ask_for_is_noted_after_an_import(
     datasets.close()
 
 
-def test_conversations_become_rows_once(home: Path, datasets: Datasets) -> None:
-    conversations = Conversations(Store(home))
-    talk = conversations.create(system="Be brief.")
-    # A line separator is one character of a row, not the end of one.
-    said = Message("user", "Hi\u2028there"), Message("assistant", "Hello.")
-    conversations.append(talk.id, *said)
-    silent = conversations.create()
-
-    made = datasets.from_conversations(conversations, [talk.id, silent.id], title="Talks")
-
-    assert (made.dataset, made.rows, made.problems) == ("talks", 1, 0)
-    assert isinstance(made.origin, Collected)
-    assert (made.origin.source, made.origin.count) == ("conversations", 1)
-    [row] = datasets.library.open("talks").page(0, 9)
-    assert [turn["content"] for turn in row.value["messages"]] == [
-        "Be brief.", "Hi\u2028there", "Hello.",
-    ]  # fmt: skip
-    with pytest.raises(NothingToCollect):
-        datasets.from_conversations(conversations, [talk.id], dataset="talks")
-
-
-def test_votes_become_preference_rows(home: Path, datasets: Datasets) -> None:
-    comparison, votes = answered(home, 2), Votes(Store(home))
-    votes.cast(comparison.id, 0, 0, 1, "left")
-    votes.cast(comparison.id, 1, 0, 1, "tie")
-
-    made = datasets.from_votes(votes, comparison.id, title="Preferred")
-
-    assert (made.rows, made.problems) == (1, 0)
-    [row] = datasets.library.open("preferred").page(0, 9)
-    assert row.value == {"prompt": "q0", "chosen": "a says q0", "rejected": "b says q0"}
-    with pytest.raises(NothingToCollect):
-        datasets.from_votes(votes, comparison.id, dataset="preferred")
-
-
-def test_a_corrected_answer_is_added_behind_the_rows_of_a_dataset(datasets: Datasets) -> None:
-    dataset = _dataset(datasets, "a")
-    asked: dict[str, Any] = {"role": "user", "content": "Two and two?"}
-
-    made = datasets.from_correction([asked, {"role": "assistant", "content": "4"}], dataset=dataset)
-
-    assert (made.number, made.rows, made.problems) == (2, 2, 0)
-    last = datasets.library.open(dataset).row(1)
-    assert last.value["messages"][-1] == {"role": "assistant", "content": "4"}
-    with pytest.raises(RowUnfit):
-        datasets.from_correction([asked], dataset=dataset)
-
-
 def test_a_pipeline_becomes_a_version_or_a_dataset_of_its_own(datasets: Datasets) -> None:
     from easytune.data.steps import pipeline
 
-    dataset = _dataset(datasets, "a", "a", "b")
+    dataset = make_dataset(datasets, "a", "a", "b")
     steps = pipeline.of(["exact_duplicates"])
 
     seen = datasets.preview(f"dataset:{dataset}", steps)
@@ -369,14 +288,14 @@ def test_a_pipeline_becomes_a_version_or_a_dataset_of_its_own(datasets: Datasets
     [count] = story.result["counts"]
     assert (count["rows_in"], count["rows_out"]) == (3, 2)
     assert seen.counts[0].rows_out == 2
-    assert _answers(datasets, dataset) == _answers(datasets, "other") == ["a", "b"]
+    assert answers_of(datasets, dataset) == answers_of(datasets, "other") == ["a", "b"]
     facts = datasets.library.version(dataset)
     assert facts.origin.kind == "pipeline"
     assert facts.note == "once"
 
 
 def test_a_version_is_exported_to_a_file(datasets: Datasets, tmp_path: Path) -> None:
-    dataset = _dataset(datasets, "a", "b")
+    dataset = make_dataset(datasets, "a", "b")
 
     story = _ended(datasets, datasets.export(f"dataset:{dataset}", "jsonl"))
     target = tmp_path / "mine.csv"
@@ -393,7 +312,7 @@ def test_a_version_is_exported_to_a_file(datasets: Datasets, tmp_path: Path) -> 
 
 
 def test_two_datasets_are_searched_for_shared_rows(datasets: Datasets) -> None:
-    one, two = _dataset(datasets, "a", "b"), _dataset(datasets, "b", "c", title="Exam")
+    one, two = make_dataset(datasets, "a", "b"), make_dataset(datasets, "b", "c", title="Exam")
 
     story = _ended(datasets, datasets.leaks(f"dataset:{one}", f"dataset:{two}"))
 
@@ -402,7 +321,7 @@ def test_two_datasets_are_searched_for_shared_rows(datasets: Datasets) -> None:
 
 
 def test_a_run_is_measured_before_it_starts(datasets: Datasets) -> None:
-    dataset = _dataset(datasets, *(f"answer {n}" for n in range(20)))
+    dataset = make_dataset(datasets, *(f"answer {n}" for n in range(20)))
     config = TrainConfig().changed(data__datasets=(f"dataset:{dataset}",))
 
     story = _ended(datasets, datasets.measure(config))

@@ -20,7 +20,7 @@ READY_MS = 60_000
 def keep_rambler(home: Path) -> None:
     """Put the model that talks long into the models folder of a home."""
     folder = paths.models(home) / RAMBLER
-    tiny.save_folder(folder, "llama", max_position_embeddings=8192, eos_token_id=None)
+    tiny.save_folder(folder, "llama", max_position_embeddings=65_536, eos_token_id=None)
     # A token beyond the model's vocabulary ends an answer: it is never drawn.
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     while tokenizer.get_vocab_size() <= tiny.VOCABULARY:

@@ -31,12 +31,6 @@ def test_the_app_answers_and_holds_no_torch(shared_app: Any) -> None:
     assert "libtorch" not in mapped.read_text()
 
 
-def test_starting_is_quick(app: Any) -> None:
-    used = psutil.Process(app.process.pid).cpu_times()
-    # 2.5 on an idle machine; cores shared with other tests do less per second.
-    assert used.user + used.system < 5
-
-
 def test_it_listens_to_this_machine_only(shared_app: Any) -> None:
     connections = psutil.Process(shared_app.process.pid).net_connections()
     listening = {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
