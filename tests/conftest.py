@@ -23,6 +23,18 @@ CHROMIUM_FLAGS = [
 STARTUP_SECONDS = 60
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file together, and those with a browser one after another.
+
+    Two browsers with two apps on two cores make each other wait for half a minute.
+    """
+    for item in items:
+        in_browser = "browser" in getattr(item, "fixturenames", ())
+        group = "browser" if in_browser else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home folder of the test's own; processes that still work in it are ended afterwards."""

@@ -103,7 +103,7 @@ def test_a_dataset_made_meanwhile_can_be_chosen_to_train_on(
         if not field.is_visible():
             page.locator("#section-data .label-wrap").click()
         field.click()
-        page.get_by_role("option").filter(has_text="House style · 3 rows").click()
+        page.get_by_role("option").filter(has_text="House style · 3 rows").last.click()
     page.locator("#section-file .label-wrap").click()
 
     yaml = page.locator("#train-yaml")
