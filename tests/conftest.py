@@ -27,12 +27,17 @@ STARTUP_SECONDS = 60
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file together, and those with a browser one after another.
 
-    Two browsers with two apps on two cores make each other wait for half a minute.
+    Two browsers with two apps on two cores make each other wait for half a minute. They take
+    longest, so they begin first.
     """
     for item in items:
-        in_browser = "browser" in getattr(item, "fixturenames", ())
-        group = "browser" if in_browser else item.nodeid.partition("::")[0]
+        group = "browser" if _in_browser(item) else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not _in_browser(item))
+
+
+def _in_browser(item: pytest.Item) -> bool:
+    return "browser" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture
