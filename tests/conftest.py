@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +20,10 @@ CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-STARTUP_SECONDS = 60
+STARTUP_SECONDS = 120
+PATIENCE_MS = 90_000
+"""How long a page may take: long, for two cores may have much else to do."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -148,9 +151,12 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained.train(tmp_path_factory.mktemp("trained") / "home")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium: Debian's, else Playwright's own."""
+    """A real Chromium: Debian's, else Playwright's own.
+
+    No longer than a file: as long as it lives an event loop runs here, and `asyncio.run` cannot.
+    """
     with sync_playwright() as playwright:
         executable = shutil.which("chromium") or shutil.which("chromium-browser")
         try:
@@ -167,7 +173,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh browser page, English, 1280 by 900."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context.new_page()
     context.close()
 

@@ -16,7 +16,6 @@ from easytune.services.questions import Question
 from easytune.services.store import Store
 from tests.services.answering import Reply, stand_in
 
-READY_MS = 60_000
 _WIDTH, _RANK = 256, 4
 
 
@@ -62,8 +61,8 @@ def open_compare(page: Page, app: Any) -> None:
 def enter(page: Page) -> None:
     """Go to the Compare tab of a page that was just loaded."""
     page.locator("#et-tabs").get_by_role("tab", name="Compare", exact=True).click()
-    expect(page.locator("#compare-model-1 input")).not_to_have_value("", timeout=READY_MS)
-    expect(page.locator("#compare-grid .et-slot > *").first).to_be_attached(timeout=READY_MS)
+    expect(page.locator("#compare-model-1 input")).not_to_have_value("")
+    expect(page.locator("#compare-grid .et-slot > *").first).to_be_attached()
 
 
 def show(page: Page, view: str) -> None:
@@ -104,6 +103,6 @@ def answers(page: Page, turn: int) -> Locator:
 
 def wait_for_end(page: Page, turns: int) -> None:
     """Wait until so many turns are stored and nothing runs any more."""
-    expect(page.locator(".compare-turn")).to_have_count(turns, timeout=READY_MS)
-    expect(page.locator(".compare-turn.compare-live")).to_have_count(0, timeout=READY_MS)
-    expect(page.locator("#compare-send")).to_be_visible(timeout=READY_MS)
+    expect(page.locator(".compare-turn")).to_have_count(turns)
+    expect(page.locator(".compare-turn.compare-live")).to_have_count(0)
+    expect(page.locator("#compare-send")).to_be_visible()

@@ -13,6 +13,7 @@ from easytune import job, locks, paths
 from easytune.config import TrainConfig
 from easytune.job import Job, JobFolder
 from easytune.services import dispatch, processes
+from tests.conftest import PATIENCE_MS
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 StartRun = Callable[..., JobFolder]
@@ -22,7 +23,7 @@ StartRun = Callable[..., JobFolder]
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """A browser that keeps the app's scripts from page to page."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 

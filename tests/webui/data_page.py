@@ -7,7 +7,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.conftest import AppServer
 
-WAIT_MS = 60_000
 BROKEN = '{"instruction": "What is broken?", "output": "this line ne'
 
 
@@ -33,7 +32,7 @@ def enter(page: Page, app: AppServer) -> Page:
     """Open the app on its Data tab."""
     page.goto(app.url)
     page.locator("#et-tabs").get_by_role("tab", name="Data", exact=True).click()
-    expect(page.locator("#data-list .data-entry").first).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#data-list .data-entry").first).to_be_visible()
     return page
 
 
@@ -42,15 +41,15 @@ def drop(page: Page, *files: Path) -> None:
     with page.expect_file_chooser() as chooser:
         page.click("#data-files button")
     chooser.value.set_files([str(file) for file in files])
-    expect(page.locator("#data-import-start")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#data-import-start")).to_be_visible()
 
 
 def bring_in(page: Page, *files: Path) -> None:
     """Import files as a new dataset, and wait until its rows are shown."""
     drop(page, *files)
     page.click("#data-import-start")
-    expect(page.locator("#data-head h2")).to_be_visible(timeout=WAIT_MS)
-    expect(row(page, 0)).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#data-head h2")).to_be_visible()
+    expect(row(page, 0)).to_be_visible()
 
 
 def row(page: Page, place: int) -> Locator:

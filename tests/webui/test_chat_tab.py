@@ -11,7 +11,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.webui.chat_page import (
     RAMBLER,
-    READY_MS,
     answers,
     hosts,
     keep_rambler,
@@ -35,8 +34,8 @@ def chat(shared_app: Any, page: Page) -> Page:
 
 def test_one_click_asks_a_first_question_and_shows_answer_and_figures(chat: Page) -> None:
     chat.get_by_role("button", name=STARTER).click()
-    expect(chat.locator("#chat-live .et-foot")).to_contain_text(re.compile(r"\w"), timeout=2000)
-    expect(answers(chat)).to_contain_text("Paris", timeout=READY_MS)
+    expect(chat.locator("#chat-live .et-foot")).to_contain_text(re.compile(r"\w"))
+    expect(answers(chat)).to_contain_text("Paris")
     expect(answers(chat).locator(".et-figures")).to_have_text(
         re.compile(r"\d+ tokens · [\d,.]+ tokens/s · first token after [\d.]+ s · prompt \d+ tok")
     )
@@ -46,7 +45,7 @@ def test_one_click_asks_a_first_question_and_shows_answer_and_figures(chat: Page
 
 def test_a_reload_shows_the_same_conversation(chat: Page) -> None:
     write(chat, "How much is 3 plus 4?")
-    expect(answers(chat)).to_have_count(1, timeout=READY_MS)
+    expect(answers(chat)).to_have_count(1)
     said = answers(chat).inner_text()
     chat.reload()
     expect(questions(chat)).to_have_text(["How much is 3 plus 4?"])
@@ -55,15 +54,15 @@ def test_a_reload_shows_the_same_conversation(chat: Page) -> None:
 
 def test_an_edited_question_is_answered_and_what_followed_is_gone(chat: Page) -> None:
     write(chat, "What is the opposite of hot?")
-    expect(answers(chat)).to_have_count(1, timeout=READY_MS)
+    expect(answers(chat)).to_have_count(1)
     write(chat, "What is the opposite of big?")
-    expect(answers(chat)).to_have_count(2, timeout=READY_MS)
+    expect(answers(chat)).to_have_count(2)
     chat.locator(".et-user").first.hover()
     chat.locator("[data-act=edit]").first.click()
     chat.locator(".et-edit").fill(STARTER)
     chat.locator(".et-edit").press("Enter")
-    expect(questions(chat)).to_have_text([STARTER], timeout=READY_MS)
-    expect(answers(chat)).to_contain_text("Paris", timeout=READY_MS)
+    expect(questions(chat)).to_have_text([STARTER])
+    expect(answers(chat)).to_contain_text("Paris")
     chat.locator("[data-act=undo]").click()
     expect(chat.locator("#chat-empty")).to_be_visible()
     expect(chat.locator("#chat-text textarea")).to_have_value(STARTER)
@@ -90,7 +89,7 @@ def test_what_people_and_models_write_is_never_markup(shared_app: Any, chat: Pag
 
 def test_conversations_are_found_renamed_exported_and_deleted(chat: Page) -> None:
     write(chat, "What is the opposite of tall?")
-    expect(answers(chat)).to_have_count(1, timeout=READY_MS)
+    expect(answers(chat)).to_have_count(1)
     mine = chat.locator("[data-conversation][aria-current]")
     _menu(chat, "rename")
     chat.locator(".et-rename").fill("Heights")
@@ -100,7 +99,7 @@ def test_conversations_are_found_renamed_exported_and_deleted(chat: Page) -> Non
         _menu(chat, "export_jsonl")
     row = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
-    chat.locator("#chat-search textarea, #chat-search input").fill("opposite of tall")
+    chat.locator("#chat-search textarea, #chat-search input").press_sequentially("opposite of tall")
     expect(chat.locator("[data-conversation]")).to_have_count(1)
     _menu(chat, "delete")
     chat.locator(".et-menu-box [data-act=delete]").click()
@@ -111,14 +110,14 @@ def test_conversations_are_found_renamed_exported_and_deleted(chat: Page) -> Non
 def test_stop_keeps_what_was_written_and_it_can_be_continued(shared_app: Any, chat: Page) -> None:
     _ramble(shared_app, chat)
     chat.locator("#chat-stop").click()
-    expect(answers(chat)).to_have_count(1, timeout=3000)
+    expect(answers(chat)).to_have_count(1)
     expect(answers(chat)).to_contain_text("Stopped.")
     first = _tokens(chat)
     assert 0 < first < 6000
     chat.locator("[data-act=continue]").click()
-    expect(chat.locator("#chat-live .et-foot")).to_contain_text("tokens", timeout=READY_MS)
+    expect(chat.locator("#chat-live .et-foot")).to_contain_text("tokens")
     chat.locator("#chat-stop").click()
-    expect(answers(chat)).to_have_count(1, timeout=3000)
+    expect(answers(chat)).to_have_count(1)
     assert _tokens(chat) > first
 
 
@@ -130,7 +129,7 @@ def test_a_closed_tab_ends_the_answer_and_keeps_what_there_is(
     other = browser.new_context(locale="en-US").new_page()
     open_chat(other, shared_app)
     other.locator("[data-conversation]").first.locator(".et-pick").click()
-    expect(answers(other)).to_contain_text("Stopped.", timeout=10_000)
+    expect(answers(other)).to_contain_text("Stopped.")
     expect(other.locator(f"[data-model={RAMBLER}]")).to_contain_text("Ready")
     other.locator(f"[data-model={RAMBLER}] [data-action=unload]").click()
     expect(other.locator("#chat-given-back")).to_contain_text(re.compile(r"\d+ MB given back"))
@@ -144,10 +143,10 @@ def test_a_killed_host_is_told_in_place_and_the_next_message_works(
     _ramble(app, page)
     for process in hosts(home):
         process.kill()
-    expect(answers(page)).to_contain_text("ended from outside", timeout=10_000)
+    expect(answers(page)).to_contain_text("ended from outside")
     expect(questions(page)).to_have_text(["Tell me a story"])
     page.locator("[data-act=regenerate], [data-act=retry]").first.click()
-    expect(page.locator("#chat-live .et-foot")).to_contain_text("tokens/s", timeout=READY_MS)
+    expect(page.locator("#chat-live .et-foot")).to_contain_text("tokens/s")
     page.locator("#chat-stop").click()
     expect(answers(page)).to_contain_text("Stopped.")
 
@@ -158,12 +157,12 @@ def test_a_model_that_is_gone_is_told_in_place_and_another_one_answers(
     chat.locator("#chat-model input").fill("nobody/nothing-here")
     chat.locator("#chat-model input").press("Enter")
     write(chat, STARTER)
-    expect(answers(chat).locator(".et-failure")).to_be_visible(timeout=READY_MS)
+    expect(answers(chat).locator(".et-failure")).to_be_visible()
     expect(questions(chat)).to_have_text([STARTER])
     chat.locator("#chat-model input").fill("Demo")
     chat.get_by_role("option", name="Demo model").click()
     chat.locator("[data-act=retry]").first.click()
-    expect(answers(chat)).to_contain_text("Paris", timeout=READY_MS)
+    expect(answers(chat)).to_contain_text("Paris")
 
 
 def test_an_adapter_whose_base_has_moved_answers_on_the_one_chosen_by_hand(
@@ -179,10 +178,10 @@ def test_an_adapter_whose_base_has_moved_answers_on_the_one_chosen_by_hand(
     _pick(chat, "#chat-base", RAMBLER)
     expect(told).to_contain_text("does not fit this base model")
     write(chat, STARTER)
-    expect(answers(chat).locator(".et-failure")).to_contain_text("another shape", timeout=READY_MS)
+    expect(answers(chat).locator(".et-failure")).to_contain_text("another shape")
     _pick(chat, "#chat-base", "demo")
     chat.locator("[data-act=retry]").click()
-    expect(answers(chat).locator(".et-figures")).to_contain_text("tokens", timeout=READY_MS)
+    expect(answers(chat).locator(".et-figures")).to_contain_text("tokens")
     _pick(chat, "#chat-model", RAMBLER)
     expect(chat.locator("#chat-base input")).to_have_value("Automatic")
 
@@ -224,10 +223,8 @@ def test_a_finished_run_is_one_click_from_a_talk(
 ) -> None:
     run = start_run(shared_app.home, steps=3, name="to talk to")
     page.goto(shared_app.url)
-    page.locator("#et-chat-with").click(timeout=READY_MS)
-    expect(page.locator("#chat-model input")).to_have_value(
-        re.compile(f"to talk to|{run.id}"), timeout=READY_MS
-    )
+    page.locator("#et-chat-with").click()
+    expect(page.locator("#chat-model input")).to_have_value(re.compile(f"to talk to|{run.id}"))
     expect(page.locator("#chat-empty")).to_be_visible()
 
 
@@ -246,7 +243,7 @@ def _ramble(app: Any, page: Page) -> None:
     longest.fill("6000")
     longest.press("Tab")
     write(page, "Tell me a story")
-    expect(page.locator("#chat-live .et-foot")).to_contain_text("tokens/s", timeout=READY_MS)
+    expect(page.locator("#chat-live .et-foot")).to_contain_text("tokens/s")
 
 
 def _tokens(page: Page) -> int:

@@ -14,7 +14,6 @@ from tests.webui import chat_page, compare_page
 from tests.webui.compare_page import answers, ask, choose, enter, show, wait_for_end
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=20_000)
 HOSTILE = "<img src=x onerror=\"document.title='broken in'\"><b>bold</b>"
 LONG = 100_000
 
@@ -93,7 +92,7 @@ def test_one_column_is_stopped_and_the_other_goes_on_until_all_are(tab: Page) ->
     compare_page.longest(tab, LONG)
     ask(tab, "Go on and on.")
     left, right = answers(tab, 0).nth(0), answers(tab, 0).nth(1)
-    expect(right.locator(".compare-chip")).to_have_text("Answering", timeout=60_000)
+    expect(right.locator(".compare-chip")).to_have_text("Answering")
 
     left.locator(".compare-stop").click()
     expect(left.locator(".compare-chip")).to_have_text("Stopped")
@@ -114,11 +113,11 @@ def test_a_page_that_goes_away_ends_its_answers_and_keeps_what_they_said(tab: Pa
     compare_page.longest(tab, LONG)
     ask(tab, "Go on and on.")
     chip = answers(tab, 0).nth(0).locator(".compare-chip")
-    expect(chip).to_have_text("Answering", timeout=60_000)
+    expect(chip).to_have_text("Answering")
 
     tab.reload()
     enter(tab)
-    expect(chip).to_have_text("Stopped", timeout=30_000)
+    expect(chip).to_have_text("Stopped")
     expect(answers(tab, 0).nth(0).locator(".compare-text")).not_to_be_empty()
 
 
@@ -129,8 +128,8 @@ def test_a_dead_host_is_a_sentence_in_its_column_and_the_others_keep_their_answe
     compare_page.longest(tab, LONG)
     ask(tab, "What is the capital of France?")
     good, bad = answers(tab, 0).nth(0), answers(tab, 0).nth(1)
-    expect(good.locator(".compare-chip")).to_have_text("Finished", timeout=60_000)
-    expect(bad.locator(".compare-chip")).to_have_text("Answering", timeout=60_000)
+    expect(good.locator(".compare-chip")).to_have_text("Finished")
+    expect(bad.locator(".compare-chip")).to_have_text("Answering")
     for process in chat_page.hosts(server.home):
         process.kill()
 
@@ -152,7 +151,7 @@ def test_a_batch_goes_on_while_its_page_is_reloaded(tab: Page) -> None:
     tab.reload()
     enter(tab)
     progress = tab.locator("#compare-progress")
-    expect(progress).to_contain_text("30 of 30 prompts", timeout=60_000)
+    expect(progress).to_contain_text("30 of 30 prompts")
     expect(progress).to_contain_text("Finished")
     expect(tab.locator(".compare-table tbody tr")).to_have_count(20)
     tab.click("#compare-pages [data-page='2']")
@@ -168,7 +167,7 @@ def test_rows_of_a_dataset_bring_references_and_scores(tab: Page) -> None:
     expect(tab.locator("#compare-facts")).to_have_text("3 prompts, 3 with a reference answer.")
     tab.click("#compare-start")
 
-    expect(tab.locator("#compare-progress")).to_contain_text("3 of 3 prompts", timeout=60_000)
+    expect(tab.locator("#compare-progress")).to_contain_text("3 of 3 prompts")
     expect(tab.locator("#compare-scores th")).to_contain_text(["Exact match", "BLEU", "ROUGE-L"])
     expect(tab.locator(".compare-marks")).to_have_count(6)
     tab.check("#compare-only input")

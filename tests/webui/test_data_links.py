@@ -20,8 +20,6 @@ from easytune.services.store import Store
 from easytune.services.votes import Votes
 from tests.webui import compare_page
 
-READY_MS = 60_000
-
 pytestmark = pytest.mark.browser
 
 
@@ -73,7 +71,7 @@ def test_what_changed_since_a_run_is_one_click_away(
     page.goto(app.url)
 
     card = page.locator("#et-run-data")
-    expect(card).to_contain_text("House style, version 1", timeout=READY_MS)
+    expect(card).to_contain_text("House style, version 1")
     expect(card).to_contain_text("unchanged since")
     text = row_text({"prompt": "question the old answer", "completion": "the new answer"})
     Library(home).edit(dataset, [Replace(0, text)])
@@ -81,7 +79,7 @@ def test_what_changed_since_a_run_is_one_click_away(
     card.get_by_role("button", name="What changed since").click()
 
     shown = page.locator("#diff-part")
-    expect(shown.locator("ins").first).to_contain_text("new", timeout=READY_MS)
+    expect(shown.locator("ins").first).to_contain_text("new")
     expect(page.locator("#data-head")).to_contain_text("House style")
 
     open_tab(page, "Runs")
@@ -93,7 +91,7 @@ def test_a_dataset_made_meanwhile_can_be_chosen_to_train_on(
 ) -> None:
     app = start_app()
     page.goto(app.url)
-    expect(page.locator("#train-facts")).to_contain_text("parameters", timeout=READY_MS)
+    expect(page.locator("#train-facts")).to_contain_text("parameters")
     keep(home, "one", "two", "three")
 
     open_tab(page, "Runs")
@@ -124,7 +122,7 @@ def test_a_corrected_answer_a_conversation_and_votes_become_rows(
     page.goto(app.url)
 
     open_tab(page, "Chat")
-    page.locator(f'[data-conversation="{talk.id}"] .et-pick').click(timeout=READY_MS)
+    page.locator(f'[data-conversation="{talk.id}"] .et-pick').click()
     page.locator("#chat-messages").get_by_role("button", name="Keep as training row").click()
     page.locator("#chat-collect-answer textarea").fill("Blue")
     _name_dataset(page, "chat-collect", "Better answers")
@@ -137,7 +135,7 @@ def test_a_corrected_answer_a_conversation_and_votes_become_rows(
 
     compare_page.enter(page)
     compare_page.show(page, "Blind vote")
-    page.locator("#compare-collect").click(timeout=READY_MS)
+    page.locator("#compare-collect").click()
     _name_dataset(page, "compare-collecting", "Votes")
     expect(page.locator("#compare-collecting-keep")).to_be_hidden()
 

@@ -14,7 +14,6 @@ from tests.webui import data_page
 from tests.webui.data_page import bring_in, drop, enter, panel, row, write
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ TRIED = "tea-house"
 KEPT = "tea-room"
 SEEN = "tea-garden"
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=40_000)
 
 
 @pytest.fixture(scope="module")

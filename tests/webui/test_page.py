@@ -33,12 +33,12 @@ def test_the_language_changes_at_once_and_is_remembered(shared_app: Any, page: P
     _open(page, shared_app)
     expect(page.get_by_role("tab", name="Train", exact=True)).to_be_visible()
     page.locator("[data-et-lang=zh]").click()
-    expect(page.get_by_role("tab", name="训练", exact=True)).to_be_visible(timeout=2000)
-    expect(page.get_by_role("tab", name="训练记录")).to_be_visible(timeout=2000)
+    expect(page.get_by_role("tab", name="训练", exact=True)).to_be_visible()
+    expect(page.get_by_role("tab", name="训练记录")).to_be_visible()
     page.reload()
     expect(page.get_by_role("tab", name="训练", exact=True)).to_be_visible()
     page.locator("[data-et-lang=en]").click()
-    expect(page.get_by_role("tab", name="Runs", exact=True)).to_be_visible(timeout=2000)
+    expect(page.get_by_role("tab", name="Runs", exact=True)).to_be_visible()
 
 
 def test_dark_and_light_are_chosen_by_the_visitor_and_remembered(
@@ -65,7 +65,7 @@ def test_six_tabs_of_one_browser_all_stay_alive(
     for each in pages:
         each.bring_to_front()
         before = _step(each)
-        expect(each.locator(".et-under")).not_to_contain_text(f"Step {before} of", timeout=8000)
+        expect(each.locator(".et-under")).not_to_contain_text(f"Step {before} of")
     context.close()
     folder.stop.touch()
     _wait_for(folder.exit)
@@ -183,7 +183,7 @@ def _open(page: Page, server: Any) -> None:
 
 
 def _expect_state(page: Page, state: str) -> None:
-    expect(page.locator(f"#et-status .et-chip[data-state={state}]")).to_be_visible(timeout=20_000)
+    expect(page.locator(f"#et-status .et-chip[data-state={state}]")).to_be_visible()
 
 
 def _step(page: Page) -> int:

@@ -88,8 +88,8 @@ def test_a_model_in_memory_is_shown_and_unloaded(shared_app: Any, tab: Page) -> 
     assert answer.status_code == 200, answer.text
 
     unload = tab.locator('#settings-held [data-action="unload"]')
-    expect(unload).to_be_visible(timeout=20_000)
+    expect(unload).to_be_visible()
     unload.click()
     told = tab.locator("#settings-held")
-    expect(told).to_contain_text("No model is in memory", timeout=20_000)
+    expect(told).to_contain_text("No model is in memory")
     assert httpx.get(f"{shared_app.url}/api/status").json()["held"] == []

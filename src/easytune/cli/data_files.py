@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
+from easytune import quantities
 from easytune.cli import data_follow
 from easytune.cli.data_arguments import FORMS
 from easytune.cli.data_follow import Unfinished
@@ -56,7 +57,7 @@ def export(args: argparse.Namespace, datasets: Datasets, lang: str) -> int:
     )
     made = data_follow.result(datasets.tasks, task, lang)
     if not to_output:
-        size = data_follow.size(made["bytes"])
+        size = quantities.size(made["bytes"])
         print(t("cli.data.exported", lang, file=made["path"], size=size))
         return 0
     try:

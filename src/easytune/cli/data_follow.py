@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from easytune import quantities
 from easytune.cli import showing
 from easytune.cli.follow import clock
 from easytune.i18n import t
@@ -69,16 +70,8 @@ def figures(story: TaskStory, lang: str) -> str:
     return "  ".join(parts)
 
 
-def size(count: int) -> str:
-    """Return a number of bytes as people say it."""
-    for unit, least in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= least:
-            return f"{count / least:,.1f} {unit}"
-    return f"{count} B"
-
-
 def _amounts(story: TaskStory, lang: str) -> str:
-    written = size if story.unit == "bytes" else "{:,}".format
+    written = quantities.size if story.unit == "bytes" else "{:,}".format
     amounts = [written(story.done)] + ([written(story.total)] if story.total else [])
     unit = "" if story.unit == "bytes" else f" {t(f'data_task.unit.{story.unit}', lang)}"
     return " / ".join(amounts) + unit

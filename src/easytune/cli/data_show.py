@@ -1,15 +1,13 @@
 """`easytune data list` and `show`: what datasets there are, and what a version is."""
 
 import argparse
-from datetime import datetime
 
 from rich.table import Table
 
-from easytune.cli.data_follow import size
+from easytune import quantities
 from easytune.cli.data_words import (
     facts,
     named,
-    origin,
     print_json,
     problem,
     reference,
@@ -20,6 +18,7 @@ from easytune.data.stored import StoredRow
 from easytune.data.versions.manifest import VersionFacts
 from easytune.i18n import t
 from easytune.services.datasets import Datasets
+from easytune.services.version_origin import origin
 
 
 def list_all(args: argparse.Namespace, datasets: Datasets, lang: str) -> int:
@@ -39,7 +38,7 @@ def list_all(args: argparse.Namespace, datasets: Datasets, lang: str) -> int:
         problems = f"{current.problems:,}" if current.problems else ""
         table.add_row(
             one.id, one.title, f"{current.rows:,}", problems, str(one.versions),
-            size(one.size_bytes), _when(current.created),
+            quantities.size(one.size_bytes), quantities.minute(current.created),
         )  # fmt: skip
     screen().print(table)
     return 0
@@ -76,9 +75,9 @@ def _print_version(version: VersionFacts, lang: str) -> None:
     print(title)
     counts = {"rows": version.rows, "problems": version.problems, "held_out": version.held_out}
     said = {name: f"{count:,}" for name, count in counts.items()}
-    print(t("cli.data.counts", lang, **said, size=size(version.size_bytes)))
+    print(t("cli.data.counts", lang, **said, size=quantities.size(version.size_bytes)))
     by = f", {version.author}" if version.author else ""
-    print(f"{origin(version, lang)} ({_when(version.created)}{by})")
+    print(f"{origin(version, lang)} ({quantities.minute(version.created)}{by})")
     if version.note:
         print(version.note)
     print(t("cli.data.fingerprint", lang, fingerprint=version.fingerprint))
@@ -90,8 +89,8 @@ def _versions(versions: list[VersionFacts], lang: str) -> Table:
         mark = " *" if one.current else ""
         tags = "".join(f"[{tag}] " for tag in one.tags)
         table.add_row(
-            f"{one.number}{mark}", origin(one, lang), f"{one.rows:,}", _when(one.created),
-            one.author, f"{tags}{one.note}",
+            f"{one.number}{mark}", origin(one, lang), f"{one.rows:,}",
+            quantities.minute(one.created), one.author, f"{tags}{one.note}",
         )  # fmt: skip
     return table
 
@@ -112,7 +111,3 @@ def _row(row: StoredRow) -> dict[str, object]:
         "position": row.position, "row": row.value, "held_out": row.held_out,
         "problem": row.problem or None,
     }  # fmt: skip
-
-
-def _when(moment: datetime) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M")

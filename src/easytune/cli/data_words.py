@@ -14,7 +14,6 @@ from easytune.dataset_errors import DatasetUnknown
 from easytune.i18n import t
 
 WIDE = 160
-_ORIGIN = "dataset_work.versions.origin"
 
 
 def reference(name: str) -> Reference:
@@ -76,26 +75,3 @@ def shortened(text: str, length: int = 300) -> str:
     """Return a text on one line, cut where it is long."""
     line = text.replace("\n", "⏎ ")
     return line if len(line) <= length else line[:length] + " …"
-
-
-def origin(version: VersionFacts, lang: str) -> str:
-    """Return in one sentence how a version came to be."""
-    made = version.origin
-    match made.kind:
-        case "imported":
-            files = ", ".join(file.name for file in made.files[:3])
-            more = f" +{len(made.files) - 3}" if len(made.files) > 3 else ""
-            return t(f"{_ORIGIN}.{made.mode}", lang, files=f"{files}{more}")
-        case "edited":
-            counts = {"replaced": made.replaced, "dropped": made.dropped, "added": made.added}
-            said = [t(f"{_ORIGIN}.{name}", lang, rows=n) for name, n in counts.items() if n]
-            return t(f"{_ORIGIN}.edited", lang, changes=", ".join(said))
-        case "pipeline":
-            names = (t(f"steps.name.{name}", lang) for step in made.steps for name in step)
-            return t(f"{_ORIGIN}.pipeline", lang, steps=" → ".join(names), of=made.of)
-        case "rollback":
-            return t(f"{_ORIGIN}.rollback", lang, number=made.to)
-        case "collected":
-            return t(f"{_ORIGIN}.from_{made.source}", lang, rows=made.count)
-        case "mixed":
-            return t(f"{_ORIGIN}.mixed", lang, of=", ".join(made.of))

@@ -47,10 +47,10 @@ def collect(
     source: Source,
     rows: Sequence[Any],
     *,
-    dataset: str | None,
-    title: str,
-    author: str,
-    note: str,
+    dataset: str | None = None,
+    title: str = "",
+    author: str = "",
+    note: str = "",
 ) -> VersionFacts:
     """Put rows behind those of a dataset, or into a new one called `title`.
 

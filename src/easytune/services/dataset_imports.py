@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from easytune.data import apart
 from easytune.data.large import LargeLibrary
@@ -22,6 +22,28 @@ if TYPE_CHECKING:
     from easytune.data.reading import Probe
 
 
+class Into(TypedDict, total=False):
+    """Where imported rows go: into a new dataset, or a new version of `dataset`.
+
+    `columns` maps the file's columns to the field's names.
+    """
+
+    dataset: str | None
+    mode: Mode
+    columns: dict[str, str]
+    author: str
+    note: str
+
+
+class To(TypedDict, total=False):
+    """Where collected rows go: to `dataset`, or to a new one called `title`."""
+
+    dataset: str | None
+    title: str
+    author: str
+    note: str
+
+
 class DatasetImports:
     """The part of `Datasets` that brings rows in."""
 
@@ -37,17 +59,7 @@ class DatasetImports:
 
         return reading.probe(paths, columns)
 
-    def import_files(
-        self,
-        paths: Sequence[Path],
-        title: str = "",
-        *,
-        dataset: str | None = None,
-        mode: Mode = "new",
-        columns: Mapping[str, str] | None = None,
-        author: str = "",
-        note: str = "",
-    ) -> str:
+    def import_files(self, paths: Sequence[Path], title: str = "", **into: Unpack[Into]) -> str:
         """Begin to import files, folders or archives, and return the task's id.
 
         Mode "new" makes a dataset called `title` (empty: after the files; a dataset list makes as
@@ -65,62 +77,20 @@ class DatasetImports:
                 paths=tuple(map(str, absolute)),
                 uploads=tuple(map(str, self._uploads.owned(absolute))),
                 title=title,
-                dataset=dataset,
-                mode=mode,
-                columns=dict(columns or {}),
-                author=author,
-                note=note,
+                **into,
             )
         )
 
-    def import_text(
-        self,
-        text: str,
-        title: str = "",
-        *,
-        dataset: str | None = None,
-        mode: Mode = "new",
-        columns: Mapping[str, str] | None = None,
-        author: str = "",
-        note: str = "",
-    ) -> str:
+    def import_text(self, text: str, title: str = "", **into: Unpack[Into]) -> str:
         """Begin to import pasted text, as `import_files` does. Raises NothingToImport."""
-        self._require(dataset, mode)
-        return self.import_files(
-            [self.save_text(text)],
-            title or _beginning(text),
-            dataset=dataset,
-            mode=mode,
-            columns=columns,
-            author=author,
-            note=note,
-        )
+        self._require(into.get("dataset"), into.get("mode", "new"))
+        return self.import_files([self.save_text(text)], title or _beginning(text), **into)
 
-    def import_hub(
-        self,
-        name: str,
-        title: str = "",
-        *,
-        dataset: str | None = None,
-        mode: Mode = "new",
-        columns: Mapping[str, str] | None = None,
-        author: str = "",
-        note: str = "",
-    ) -> str:
+    def import_hub(self, name: str, title: str = "", **into: Unpack[Into]) -> str:
         """Begin to import "owner/name[:config][/split]" of the hub, as `import_files` does."""
         if not name.strip():
             raise NothingToImport(path="")
-        return self._import(
-            ImportTask(
-                hub=name.strip(),
-                title=title,
-                dataset=dataset,
-                mode=mode,
-                columns=dict(columns or {}),
-                author=author,
-                note=note,
-            )
-        )
+        return self._import(ImportTask(hub=name.strip(), title=title, **into))
 
     def upload_folder(self) -> Path:
         """Return a new folder for files on their way in.
@@ -153,54 +123,32 @@ class DatasetImports:
     # --- from the app back into data ----------------------------------------
 
     def from_conversations(
-        self,
-        conversations: Conversations,
-        ids: Sequence[str],
-        *,
-        dataset: str | None = None,
-        title: str = "",
-        author: str = "",
-        note: str = "",
+        self, conversations: Conversations, ids: Sequence[str], **to: Unpack[To]
     ) -> VersionFacts:
         """Add conversations that have an answer to a dataset, or make one called `title`.
 
         Raises NothingToCollect, KindsMixed for a dataset of plain text, ConversationMissing.
         """
         rows = app_rows.of_lines(conversations.export(list(ids), "jsonl"))
-        return self._collect("conversations", rows, dataset, title, author, note)
+        return self._collect("conversations", rows, to)
 
-    def from_votes(
-        self,
-        votes: Votes,
-        comparison: str,
-        *,
-        dataset: str | None = None,
-        title: str = "",
-        author: str = "",
-        note: str = "",
-    ) -> VersionFacts:
+    def from_votes(self, votes: Votes, comparison: str, **to: Unpack[To]) -> VersionFacts:
         """Add the votes of a comparison as rows with prompt, chosen and rejected.
 
         Raises NothingToCollect, KindsMixed, ComparisonMissing.
         """
         rows = app_rows.of_lines(votes.preferences(comparison))
-        return self._collect("votes", rows, dataset, title, author, note)
+        return self._collect("votes", rows, to)
 
     def from_correction(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        dataset: str | None = None,
-        title: str = "",
-        author: str = "",
-        note: str = "",
+        self, messages: Sequence[Mapping[str, Any]], **to: Unpack[To]
     ) -> VersionFacts:
         """Add a conversation (`role`, `content`) whose last answer somebody corrected.
 
         Raises NothingToCollect, KindsMixed, RowUnfit.
         """
         rows = [app_rows.of_correction(messages)]
-        return self._collect("corrections", rows, dataset, title, author, note)
+        return self._collect("corrections", rows, to)
 
     def _import(self, task: ImportTask) -> str:
         self._require(task.dataset, task.mode)
@@ -211,20 +159,12 @@ class DatasetImports:
         if mode != "new":
             self.library.version(dataset or "")
 
-    def _collect(
-        self,
-        source: Source,
-        rows: Sequence[Any],
-        dataset: str | None,
-        title: str,
-        author: str,
-        note: str,
-    ) -> VersionFacts:
-        given = {"dataset": dataset, "title": title, "author": author, "note": note}
+    def _collect(self, source: Source, rows: Sequence[Any], to: To) -> VersionFacts:
+        dataset = to.get("dataset")
         if dataset is not None and self.library.is_large(dataset):
             here = Library(self.library.home)
-            return apart.call(app_rows.collect, here, source, rows, **given)
-        return app_rows.collect(self.library, source, rows, **given)
+            return apart.call(app_rows.collect, here, source, rows, **to)
+        return app_rows.collect(self.library, source, rows, **to)
 
 
 def _beginning(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from html import escape
 
+from easytune import quantities
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
 from easytune.services.catalogue import Catalogue, Model
@@ -9,7 +10,7 @@ from easytune.services.chat import Chat, HeldModel
 from easytune.services.runs import Runs
 from easytune.webui import model_picker
 from easytune.webui.chat_view import failure, loading
-from easytune.webui.pickers import count, size
+from easytune.webui.pickers import count
 from easytune.webui.run_view import ACTIVE
 from easytune.webui.spoken import sentence
 
@@ -82,7 +83,7 @@ class ModelStates:
         )
         unload = t("chat.unload", lang)
         if held.memory_gb:
-            unload = t("chat.unload_for", lang, memory=size(held.memory_gb))
+            unload = t("chat.unload_for", lang, memory=quantities.size(held.memory_gb * 1e9))
         return (
             f'<div class="et-model-card" data-model="{escape(held.id, quote=True)}">'
             f'<div class="et-model-head"><b>{escape(_name(held, lang))}</b>{chip}</div>'
@@ -95,7 +96,7 @@ class ModelStates:
         if found is None or any(one.id == found[0] for one in held):
             return ""
         name = self.names(lang).get(found[0], found[0])
-        told = t("chat.given_back", lang, model=name, memory=size(found[1]))
+        told = t("chat.given_back", lang, model=name, memory=quantities.size(found[1] * 1e9))
         return f'<p class="et-fact" id="chat-given-back" role="status">{escape(told)}</p>'
 
 
@@ -121,7 +122,7 @@ def _facts(held: HeldModel, lang: str) -> str:
     precision = ready.precision if ready.quantization == "none" else ready.quantization
     lines = [
         t("chat.loaded_as", lang, device=ready.device, precision=precision,
-          memory=size(held.memory_gb)),
+          memory=quantities.size(held.memory_gb * 1e9)),
         t("chat.loaded_more", lang, parameters=count(ready.parameters),
           context=f"{ready.context_length:,}" if ready.context_length else "?",
           seconds=f"{ready.seconds:.1f}"),

@@ -14,14 +14,12 @@ from easytune.services.answer import Answer
 from easytune.services.chat import Answering, Chat, Question
 from easytune.services.conversations import Conversation, Conversations, Message
 from easytune.webui.chat_view import is_failed
+from easytune.webui.pace import Pace
 from easytune.wire import Turn
 
 OWNER = "chat"
 # With each yield Gradio visits every input of every event that ever ran: more would be jerky.
 FRAME_SECONDS = 1 / 10
-REST = 4
-"""The time between frames is this many times what one took."""
-LONGEST_PAUSE_SECONDS = 0.5
 # Gradio notices that a page was closed only when it is given something.
 SIGN_OF_LIFE_SECONDS = 0.25
 # Between the question and its answer a page asks twice.
@@ -177,18 +175,15 @@ class Turns:
     def _frames(
         self, plan: Plan, answering: Answering, answer: Answer
     ) -> Iterator[tuple[Answer, bool]]:
-        shown, is_new, pause = time.monotonic(), False, FRAME_SECONDS
+        pace, is_new = Pace(FRAME_SECONDS), False
         for updates in answering.updates(every=FRAME_SECONDS):
             for update in updates:
                 answer.add(update)
             is_new = is_new or bool(updates)
-            waited = time.monotonic() - shown
-            if waited >= (pause if is_new else SIGN_OF_LIFE_SECONDS):
-                began = time.monotonic()
-                yield answer, is_new
-                shown, is_new = time.monotonic(), False
-                # A long answer takes a while to draw: fewer frames then, never a backlog.
-                pause = min(max(FRAME_SECONDS, REST * (shown - began)), LONGEST_PAUSE_SECONDS)
+            if pace.is_due if is_new else pace.waited_seconds >= SIGN_OF_LIFE_SECONDS:
+                with pace.frame():
+                    yield answer, is_new
+                is_new = False
 
     def _keep(self, plan: Plan, answer: Answer) -> None:
         """Keep an answer, unless it failed where a good one is."""

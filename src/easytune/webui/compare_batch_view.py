@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from easytune import quantities
 from easytune.i18n import has, t
 from easytune.services.comparison import BatchProgress, Column, Comparison, Entry, StoredAnswer
 from easytune.webui.compare_view import OFF, Look, ending, marked, problem
-from easytune.webui.run_view import duration
 
 ROWS_PER_PAGE = 20
 FIGURES = ("answered", "tokens", "tokens_per_second", "first_token_seconds")
@@ -18,7 +18,7 @@ def progress(now: BatchProgress, lang: str) -> str:
     share = now.done / now.total if now.total else 0.0
     chip = _CHIPS.get(now.state, "lost")
     left = (
-        t("monitor.time_left", lang, duration=duration(now.seconds_left, lang))
+        t("monitor.time_left", lang, duration=quantities.duration(now.seconds_left, lang))
         if now.seconds_left is not None and now.state == "running"
         else ""
     )

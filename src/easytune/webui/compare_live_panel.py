@@ -1,6 +1,5 @@
 """One prompt to all columns at once: the grid of answers, the prompt box, and the stop buttons."""
 
-import time
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -19,6 +18,7 @@ from easytune.webui.compare_setup import Setup, setup_of
 from easytune.webui.compare_view import Drawn, Look, bases_of, grid, look_at, reference_choices
 from easytune.webui.context import Context
 from easytune.webui.language import button_update, label
+from easytune.webui.pace import Pace
 from easytune.webui.spoken import spoken
 
 # Eight pages may stream at once, and each has its own loop here; more would wait in line.
@@ -224,11 +224,11 @@ class LiveHandlers:
 
 def _frames(turn: LiveTurn, view: LiveView) -> Iterator[Drawn]:
     """Yield the turn as it grows, not faster than people see, and once more when it is whole."""
-    last = 0.0
+    pace = Pace(UPDATE_SECONDS)
     for _ in turn.updates(every=UPDATE_SECONDS):
-        if time.monotonic() - last >= UPDATE_SECONDS:
-            last = time.monotonic()
-            yield view.draw(turn.answers)
+        if pace.is_due:
+            with pace.frame():
+                yield view.draw(turn.answers)
     yield view.draw(turn.answers)
 
 

@@ -2,9 +2,10 @@
 
 from html import escape
 
+from easytune import quantities
 from easytune.data.versions.manifest import DatasetFacts, VersionFacts
 from easytune.i18n import t
-from easytune.webui import data_download, data_job_view, data_list
+from easytune.webui import data_download, data_list
 from easytune.webui.data_looked import Looked
 
 MAIN = "data-main"
@@ -60,8 +61,8 @@ def _figures(looked: Looked, lang: str) -> str:
     if looked.problems:
         figures.append(t("datasets.list.problems", lang, rows=f"{looked.problems:,}"))
     if looked.facts is not None:
-        figures.append(data_job_view.size(looked.facts.size_bytes))
-        figures.append(data_list.when(looked.facts.created))
+        figures.append(quantities.size(looked.facts.size_bytes))
+        figures.append(quantities.minute(looked.facts.created))
         figures += [part for part in (looked.facts.author, looked.facts.note) if part]
     return "".join(f"<span>{escape(text)}</span>" for text in figures)
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from easytune import quantities
 from easytune.data.reading.probing import Probe, ProbedEntry, ProbedFile, example
 from easytune.i18n import has, t
 from easytune.webui import data_mapping
-from easytune.webui.data_job_view import size
 
 SHOWN_FILES = 12
 SHOWN_COLUMNS = 12
@@ -60,7 +60,7 @@ def format_name(name: str | None, lang: str) -> str:
 
 def _summary(probe: Probe, lang: str) -> str:
     formats = list(dict.fromkeys(format_name(file.format, lang) for file in probe.files))
-    total = size(sum(file.bytes for file in probe.files))
+    total = quantities.size(sum(file.bytes for file in probe.files))
     facts = [t("datasets.unit.files", lang, count=len(probe.files)), total, *formats[:3]]
     if probe.entries:
         usable = sum(not entry.reason for entry in probe.entries)
@@ -77,7 +77,7 @@ def _files(files: Sequence[ProbedFile], lang: str) -> str:
 
 
 def _file(file: ProbedFile, lang: str) -> str:
-    facts: list[Any] = [format_name(file.format, lang), size(file.bytes)]
+    facts: list[Any] = [format_name(file.format, lang), quantities.size(file.bytes)]
     if file.encoding.lower() not in _PLAIN:
         facts.append(file.encoding.upper())
     if file.columns:

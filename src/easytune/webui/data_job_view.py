@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from easytune import quantities
 from easytune.data.stored import Reference
 from easytune.data.tasks import Task
 from easytune.i18n import has, t
@@ -40,26 +41,7 @@ def amount(count: int, unit: str, lang: str) -> str:
     """Return a number of bytes, rows or files as people read it."""
     if unit != "bytes":
         return t(f"datasets.unit.{unit}", lang, count=f"{count:,}")
-    return size(count)
-
-
-def size(count: float) -> str:
-    """Return a number of bytes with its unit."""
-    units = ("B", "kB", "MB", "GB", "TB")
-    power = 0
-    while count >= 1000 and power < len(units) - 1:
-        count, power = count / 1000, power + 1
-    digits = 0 if power < 2 or count >= 100 else 1
-    return f"{count:.{digits}f} {units[power]}"
-
-
-def duration(seconds: float, lang: str) -> str:
-    """Return a time to wait as people say it."""
-    if seconds < 90:
-        return t("datasets.unit.seconds", lang, count=max(1, round(seconds)))
-    if seconds < 5400:
-        return t("datasets.unit.minutes", lang, count=round(seconds / 60))
-    return t("datasets.unit.hours", lang, count=f"{seconds / 3600:.1f}")
+    return quantities.size(count)
 
 
 def _short(name: str) -> str:
@@ -108,7 +90,7 @@ def _progress(story: TaskStory, lang: str) -> str:
         facts.append(_so_far(story, lang))
     left = story.seconds_left
     if left is not None and share is not None and story.state == "running":
-        facts.append(t("datasets.job.left", lang, time=duration(left, lang)))
+        facts.append(t("datasets.job.left", lang, time=quantities.duration(left, lang)))
     bar = "" if share is not None else " et-waiting"
     width = f"{(share if share is not None else 0.3):.1%}"
     said = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)

@@ -1,11 +1,10 @@
 """The datasets of this home and the bundled demos, to choose from."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from html import escape
 from typing import Any
 
-from easytune import demo
+from easytune import demo, quantities
 from easytune.data.versions.manifest import DatasetFacts
 from easytune.i18n import t
 from easytune.webui import data_looked
@@ -35,11 +34,6 @@ def choices(datasets: Sequence[DatasetFacts]) -> list[tuple[str, str]]:
     return [(one.title, one.id) for one in datasets]
 
 
-def when(moment: datetime) -> str:
-    """Return a time as lists show it."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
-
-
 def _own(one: DatasetFacts, is_shown: bool, lang: str) -> str:
     facts = [t("datasets.list.rows", lang, rows=f"{one.current.rows:,}")]
     facts.append(t("datasets.list.version", lang, number=one.current.number))
@@ -49,7 +43,7 @@ def _own(one: DatasetFacts, is_shown: bool, lang: str) -> str:
         said = escape(t("datasets.list.problems", lang, rows=f"{problems:,}"))
         mark = f'<span class="data-mark">{said}</span>'
     name = f"{one.id}@{one.current.number}"
-    return _entry(name, one.title, facts, mark, is_shown, when(one.current.created))
+    return _entry(name, one.title, facts, mark, is_shown, quantities.minute(one.current.created))
 
 
 def _demo(name: str, shown: str, lang: str) -> str:

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from easytune import quantities
 from easytune.data.stored import StoredRow
 from easytune.data.versions.manifest import VersionFacts
 from easytune.i18n import t
 from easytune.services.data_links import UsedBy
-from easytune.webui import data_download, data_job_view
+from easytune.services.version_origin import origin
+from easytune.webui import data_download
 from easytune.webui import data_figures as figures
 from easytune.webui.data_figures import count
 
@@ -40,38 +42,6 @@ def render(
     names = (t(f"{_OWN}.newer", lang), t(f"{_OWN}.older", lang))
     turning = figures.pages(first, PAGE, len(versions), told, names)
     return f'<div class="work-panel" id="data-versions-shown">{cards}{turning}</div>'
-
-
-def origin(facts: VersionFacts, lang: str) -> str:
-    """Return in one sentence how a version came to be."""
-    made = facts.origin
-    match made.kind:
-        case "imported":
-            files = ", ".join(file.name for file in made.files[:3])
-            more = f" +{len(made.files) - 3}" if len(made.files) > 3 else ""
-            return t(f"{_OWN}.origin.{made.mode}", lang, files=f"{files}{more}")
-        case "edited":
-            return _edited(made.replaced, made.dropped, made.added, lang)
-        case "pipeline":
-            steps = " → ".join(
-                t(f"steps.name.{name}", lang) for step in made.steps for name in step
-            )
-            return t(f"{_OWN}.origin.pipeline", lang, steps=steps, of=made.of)
-        case "rollback":
-            return t(f"{_OWN}.origin.rollback", lang, number=made.to)
-        case "collected":
-            key = f"{_OWN}.origin.from_{made.source}"
-            return t(key, lang, rows=count(made.count))
-        case "mixed":
-            return t(f"{_OWN}.origin.mixed", lang, of=", ".join(made.of))
-
-
-def _edited(replaced: int, dropped: int, added: int, lang: str) -> str:
-    counts = {"replaced": replaced, "dropped": dropped, "added": added}
-    parts = [
-        t(f"{_OWN}.origin.{name}", lang, rows=count(rows)) for name, rows in counts.items() if rows
-    ]
-    return t(f"{_OWN}.origin.edited", lang, changes=", ".join(parts))
 
 
 def _card(
@@ -118,7 +88,7 @@ def _facts(facts: VersionFacts, lang: str) -> str:
         said.append(t(f"{_OWN}.problems", lang, rows=count(facts.problems)))
     if facts.held_out:
         said.append(t(f"{_OWN}.held_out", lang, rows=count(facts.held_out)))
-    said.append(data_job_view.size(facts.size_bytes))
+    said.append(quantities.size(facts.size_bytes))
     told = "".join(f"<span>{escape(text)}</span>" for text in said)
     name = escape(t(f"{_OWN}.fingerprint", lang, fingerprint=facts.fingerprint), quote=True)
     mark = escape(facts.fingerprint, quote=True)

@@ -3,13 +3,13 @@
 from html import escape
 from typing import TYPE_CHECKING
 
+from easytune import quantities
 from easytune.config import TrainConfig
 from easytune.data.xray import RowView
 from easytune.i18n import t
 from easytune.webui import data_figures as figures
 from easytune.webui import preview
 from easytune.webui.data_figures import count, share
-from easytune.webui.run_view import duration
 
 if TYPE_CHECKING:
     from easytune.data.insight.measure import Measured
@@ -109,7 +109,7 @@ def _time(found: "Measured", lang: str) -> tuple[str, str]:
     # The id of a run is the moment it was made, and its name.
     name = (found.pace_run or "").split("-", 3)[-1]
     pace = t(f"{_OWN}.pace", lang, pace=count(round(found.tokens_per_second)), run=name)
-    return duration(found.seconds, lang), pace
+    return quantities.duration(found.seconds, lang), pace
 
 
 def _left_out(found: "Measured", lang: str) -> str:

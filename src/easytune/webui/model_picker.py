@@ -5,10 +5,10 @@ from typing import Any
 
 import gradio as gr
 
+from easytune import quantities
 from easytune.i18n import t
 from easytune.services.catalogue import Model
 from easytune.webui.language import label
-from easytune.webui.pickers import size
 from easytune.webui.spoken import sentence
 
 DEMO = "demo"
@@ -59,7 +59,7 @@ def line(model: Model, lang: str) -> str:
     parts = [title(model, lang)]
     if model.began is None:
         parts.append(f"{model.modified.astimezone():%Y-%m-%d}")
-    parts.append(size(model.size_gb))
+    parts.append(quantities.size(model.size_gb * 1e9))
     if model.base_name:
         parts.append(t("chat.on_base", lang, base=model.base or model.base_name))
     if model.problem is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gradio.i18n import I18nData
 
-from easytune import demo, model_files, paths
+from easytune import demo, model_files, paths, quantities
 from easytune.config import ModelSection
 from easytune.data import files
 from easytune.data.stored import Reference
@@ -116,7 +116,7 @@ def facts(model: ModelSection, home: Path, lang: str) -> str:
         return _line(t("train.model.not_here", lang, model=model.base_model))
     model_files.check(folder, model.allow_pickle)
     known = model_files.describe(folder)
-    parts = [known.architecture.removesuffix("ForCausalLM"), size(known.size_gb)]
+    parts = [known.architecture.removesuffix("ForCausalLM"), quantities.size(known.size_gb * 1e9)]
     if known.parameters:
         parts.insert(1, t("train.model.parameters", lang, count=count(known.parameters)))
     if known.context_length:
@@ -136,13 +136,6 @@ def count(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return str(number)
-
-
-def size(gigabytes: float) -> str:
-    """Return a size on disk with its unit."""
-    if gigabytes >= 1:
-        return f"{gigabytes:.1f} GB"
-    return f"{gigabytes * 1e3:.0f} MB" if gigabytes >= 1e-3 else f"{gigabytes * 1e6:.0f} KB"
 
 
 def problem(text: str) -> str:

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from easytune import remedies
+from easytune import quantities, remedies
 from easytune.config import TrainConfig
 from easytune.events import Failed, Resources
 from easytune.i18n import t, texts
@@ -29,16 +29,6 @@ class Fact:
     label: str
     value: str
     note: str = ""
-
-
-def duration(seconds: float, lang: str) -> str:
-    """Return a time span as people say it: `45 s`, `3 min 10 s`, `2 h 5 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return t("monitor.seconds", lang, seconds=whole)
-    if whole < 3600:
-        return t("monitor.minutes", lang, minutes=whole // 60, seconds=whole % 60)
-    return t("monitor.hours", lang, hours=whole // 3600, minutes=whole % 3600 // 60)
 
 
 def state_chip(state: str, lang: str) -> str:
@@ -205,10 +195,10 @@ def _times(story: Story, lang: str) -> str:
     parts = []
     if story.started_at is not None:
         end = story.ended_at or datetime.now(UTC)
-        elapsed = duration((end - story.started_at).total_seconds(), lang)
+        elapsed = quantities.duration((end - story.started_at).total_seconds(), lang)
         parts.append(t("monitor.elapsed", lang, duration=elapsed))
     if story.state == "running" and story.seconds_left is not None:
-        left = duration(story.seconds_left, lang)
+        left = quantities.duration(story.seconds_left, lang)
         parts.append(t("monitor.time_left", lang, duration=left))
     return " · ".join(parts)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from easytune import quantities
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
 from easytune.services.runs import RunSummary
@@ -105,7 +106,7 @@ class _Handlers:
         story = self._runs.story(run.id)
         steps = f"{story.step} / {story.total_steps}" if story.total_steps else ""
         held_out = f"{story.held_out[-1][1]:.4f}" if story.held_out else ""
-        when = run.created.astimezone().strftime("%Y-%m-%d %H:%M")
+        when = quantities.minute(run.created)
         cells = [
             escape(run.name),
             state_chip(run.state, lang),
