@@ -36,6 +36,13 @@ Scheduler = Literal[
 ]  # fmt: skip
 
 
+class GoalSection(Section):
+    """What the run is for."""
+
+    intent: Annotated[str, Knob(level="bar")] = Field(default="expert", min_length=1)
+    """What you want to reach; it suggests the other settings. Expert: leaves them alone."""
+
+
 class ModelSection(Section):
     """Which model is trained, and how much of it."""
 
@@ -112,6 +119,16 @@ class DataSection(Section):
 
     thinking: Annotated[Literal["auto", "on", "off"], Knob(when=CONVERSATIONS)] = "auto"
     """Thinking mode passed to templates that have one. Auto: template default."""
+
+    replay_share: Annotated[float, Knob(step=0.05)] = Field(
+        default=0.0, ge=0, le=0.9, title="Replay share"
+    )
+    """Share of general rows among those learned; keeps what the model knew. Zero: none."""
+
+    replay: Annotated[str, Knob()] = Field(
+        default="demo/replay", min_length=1, title="Replayed rows"
+    )
+    """Where general rows come from: the bundled ones, a dataset or a file of yours."""
 
     @field_validator("columns")
     @classmethod
@@ -306,6 +323,17 @@ class MonitorSection(Section):
     early_stopping: Annotated[int | None, Knob()] = Field(default=None, ge=1, le=1000)
     """Stop after this many evaluations without improvement. Empty: never."""
 
+    forgetting: bool = Field(default=True, title="Forgetting meter")
+    """Measures what the model forgets while it learns. At most 5% of the time."""
+
+    probe: Annotated[str, Knob()] = Field(
+        default="demo/probe", min_length=1, title="Forgetting probe"
+    )
+    """General texts to measure forgetting on: the bundled ones, or rows of yours."""
+
+    forgetting_limit: Annotated[float | None, Knob()] = Field(default=None, gt=0, le=10)
+    """Stop above this forgetting score and keep the best trade-off. Empty: never."""
+
     sample_prompts: Annotated[tuple[str, ...], Knob(lines=3)] = ()
     """Questions answered at every evaluation, one per line. Empty: three held-out ones."""
 
@@ -346,6 +374,7 @@ class OutputSection(Section):
 class TrainConfig(Section):
     """One training run, whole: what the form edits, YAML keeps, and the engine obeys."""
 
+    goal: GoalSection = GoalSection()
     model: ModelSection = ModelSection()
     data: DataSection = DataSection()
     lora: LoraSection = LoraSection()

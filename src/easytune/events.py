@@ -79,6 +79,15 @@ class Evaluated(_Event):
     """Whether no earlier evaluation of this run was better."""
 
 
+class CategoryForgetting(BaseModel):
+    """Forgetting on the sequences of one category of the probe."""
+
+    score: float
+    low: float
+    high: float
+    sequences: int
+
+
 class Forgetting(_Event):
     """How far the model has moved from its base on a general probe."""
 
@@ -88,6 +97,16 @@ class Forgetting(_Event):
     """CF score: mean difference of NLL to the base, in nats per token."""
     low: float
     high: float
+    """95% interval of the score, from the paired differences per sequence."""
+    kl: float | None = None
+    """Mean KL divergence from the base's predictions, in nats per token."""
+    agreement: float | None = None
+    """Share of tokens whose likeliest next token is still the base's."""
+    sequences: int = 0
+    tokens: int = 0
+    categories: dict[str, CategoryForgetting] = {}
+    seconds: float = 0.0
+    """What this measurement cost."""
 
 
 class Sample(BaseModel):
@@ -136,6 +155,40 @@ class Notice(_Event):
     values: dict[str, Any] = {}
 
 
+class Trial(_Event):
+    """One try of a launch check: a configuration, and what two real steps of it took."""
+
+    kind: Literal["trial"] = "trial"
+    rung: int
+    """0 is the configuration as given; each next one needs less memory."""
+    changes: dict[str, Any] = {}
+    """`section.option` -> value, where it differs from what was given."""
+    outcome: Literal["fits", "out_of_memory", "failed"]
+    code: str = ""
+    """Why it failed; text `error.<code>`."""
+    values: dict[str, Any] = {}
+    peak_memory_gb: float | None = None
+    limit_gb: float | None = None
+    """Memory that was free for it."""
+    step_seconds: float | None = None
+    """Time of the last step, longest rows."""
+    tokens_per_second: float | None = None
+    losses: list[float] = []
+    grad_norms: list[float] = []
+    tokens_at_once: int | None = None
+    """Tokens of the largest micro-batch that was tried."""
+
+
+class Swept(_Event):
+    """One step of a learning-rate range test, or of a trial at the chosen rate."""
+
+    kind: Literal["swept"] = "swept"
+    sweep: Literal["range", "chosen"]
+    step: int
+    learning_rate: float
+    loss: float
+
+
 class Finished(_Event):
     """The job did all it was asked to."""
 
@@ -164,7 +217,7 @@ class Failed(_Event):
 
 Event = Annotated[
     Started | Phase | Step | Evaluated | Forgetting | Sampled | Resources | Checkpoint | Notice
-    | Finished | Stopped | Failed,
+    | Trial | Swept | Finished | Stopped | Failed,
     Field(discriminator="kind"),
 ]  # fmt: skip
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)

@@ -24,12 +24,27 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 VERSIONED = ("easytune", "torch", "transformers", "peft", "accelerate")
 
 
+class CheckWishes(BaseModel):
+    """What a launch check shall try."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    memory_gb: float | None = None
+    """Memory to stay within; None: what is free on the device."""
+    ladder: bool = True
+    """Whether to go on to lighter settings when memory is short."""
+    steady: bool = False
+    """Whether to make 20 steps at the chosen learning rate, to see whether it diverges."""
+    range_test: bool = False
+    """Whether to raise the learning rate step by step, to suggest one."""
+
+
 class Job(BaseModel):
     """What a job is asked to do: the content of `job.yaml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    task: Literal["train"] = "train"
+    task: Literal["train", "check"] = "train"
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     config: TrainConfig
     versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
@@ -37,6 +52,8 @@ class Job(BaseModel):
     """Absolute path of the checkpoint folder to go on from; None starts at step 0."""
     continues: str | None = None
     """Id of the run whose curve comes before this one's, when resumed."""
+    wishes: CheckWishes | None = None
+    """What a launch check shall try; None for other tasks."""
 
 
 @dataclass(frozen=True)
