@@ -15,6 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from easytune import machine
+
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -78,6 +80,8 @@ class AppServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home.parent / f"server-{self.port}.log"
+        # Else every app would start a process with torch to measure how fast this machine is.
+        (home / machine.SPEED_FILE).write_text('{"cpu": 60.0}')
         command = [
             sys.executable, "webui.py", "--no-browser", "--port", str(self.port),
             "--home", str(home), *flags,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from easytune.config import TrainConfig
-from easytune.remedies import REMEDIES, changes, remedy
+from easytune.remedies import REMEDIES, against_forgetting, changes, remedy
 
 DEFAULT = TrainConfig()
 
@@ -87,3 +87,22 @@ def test_no_fix_is_offered_that_changes_nothing() -> None:
     for code in ("output_not_empty", "target_module_missing", "template_failed", "disk_full"):
         assert code in REMEDIES
         assert remedy(code, plain) is None
+
+
+def test_forgetting_is_fought_with_replay_a_lower_rate_or_less_strength() -> None:
+    tried = against_forgetting(DEFAULT)
+    assert {name: changes(DEFAULT, config) for name, config in tried.items()} == {
+        "replay": [("data.replay_share", 0.0, 0.25)],
+        "rate": [("optim.learning_rate", 2e-4, 6.7e-05)],
+        "strength": [("lora.alpha", 32, 16)],
+    }
+
+
+def test_a_remedy_against_forgetting_that_cannot_help_is_not_offered() -> None:
+    whole = DEFAULT.changed(model__method="full", data__replay_share=0.25)
+    assert against_forgetting(whole)["replay"].data.replay_share == 0.5
+    assert "strength" not in against_forgetting(whole)
+    # An adapter that goes on learning keeps the strength it began with.
+    assert "strength" not in against_forgetting(DEFAULT.changed(model__adapter="somewhere"))
+    least = DEFAULT.changed(data__replay_share=0.5, optim__learning_rate=1e-6, lora__alpha=1)
+    assert against_forgetting(least) == {}

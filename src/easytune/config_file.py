@@ -107,6 +107,8 @@ def anchor(config: TrainConfig, folders: Iterable[Path]) -> TrainConfig:
         data__datasets=tuple(_anchored(name, places) for name in config.data.datasets),
         data__held_out_file=_anchored(config.data.held_out_file, places),
         data__chat_template=_anchored(config.data.chat_template, places),
+        data__replay=_anchored(config.data.replay, places),
+        monitor__probe=_anchored(config.monitor.probe, places),
     )
 
 

@@ -110,6 +110,22 @@ class StageMismatch(EasyTuneError):
 
 
 @dataclass(eq=False)
+class ReplayUnusable(EasyTuneError):
+    """No row of the dataset to replay can be used. `reasons` are words that `i18n.t` translates."""
+
+    replay: str
+    reasons: str
+
+
+@dataclass(eq=False)
+class ProbeUnusable(EasyTuneError):
+    """No row of the forgetting probe can be scored. `reasons` are words that `i18n.t` translates."""
+
+    probe: str
+    reasons: str
+
+
+@dataclass(eq=False)
 class DatasetEntryUnusable(EasyTuneError):
     """An entry of a LLaMA-Factory dataset list cannot be trained on here."""
 
@@ -141,6 +157,14 @@ class ModelUnloadable(EasyTuneError):
 
     model: str
     reason: str
+
+
+@dataclass(eq=False)
+class ArchitectureUnknown(EasyTuneError):
+    """A model's files show no linear layer that we know, so nothing can be derived from it."""
+
+    model: str
+    architecture: str
 
 
 @dataclass(eq=False)
@@ -211,6 +235,14 @@ class ConfigInvalid(EasyTuneError):
     """A configuration breaks rules; `problems` has one `option: message` line each."""
 
     problems: str
+
+
+@dataclass(eq=False)
+class IntentUnknown(EasyTuneError):
+    """No intent of that name is bundled or in the home, or its file has errors."""
+
+    intent: str
+    known: str
 
 
 @dataclass(eq=False)
@@ -289,6 +321,27 @@ class RunActive(EasyTuneError):
     """The run goes on and must be stopped before it can be deleted."""
 
     run: str
+
+
+@dataclass(eq=False)
+class MachineBusy(EasyTuneError):
+    """A run is going on, beside which a launch check would measure nothing that holds."""
+
+    run: str
+
+
+@dataclass(eq=False)
+class CheckActive(EasyTuneError):
+    """Another launch check is going on."""
+
+    check: str
+
+
+@dataclass(eq=False)
+class CheckMissing(EasyTuneError):
+    """There is no launch check of that name."""
+
+    check: str
 
 
 @dataclass(eq=False)

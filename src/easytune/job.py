@@ -29,7 +29,7 @@ class CheckWishes(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    memory_gb: float | None = None
+    memory_gb: float | None = Field(default=None, gt=0)
     """Memory to stay within; None: what is free on the device."""
     ladder: bool = True
     """Whether to go on to lighter settings when memory is short."""
@@ -37,6 +37,8 @@ class CheckWishes(BaseModel):
     """Whether to make 20 steps at the chosen learning rate, to see whether it diverges."""
     range_test: bool = False
     """Whether to raise the learning rate step by step, to suggest one."""
+    device: Literal["cuda", "mps", "cpu"] | None = None
+    """What the estimate was made for; a warning says when it is another one now."""
 
 
 class Job(BaseModel):
@@ -148,11 +150,15 @@ def _write(runs: Path, job: Job) -> JobFolder:
     stem = f"{job.created:%Y%m%d-%H%M%S-%f}"[:-3] + f"-{slug(run_name(job.config))}"
     draft = runs / f".{stem}.{os.getpid()}"
     draft.mkdir()
-    content = job.model_dump(mode="json")
-    (draft / "job.yaml").write_text(
-        yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
-    )
+    write(JobFolder(draft), job)
     return JobFolder(_rename_free(draft, runs / stem))
+
+
+def write(folder: JobFolder, job: Job) -> None:
+    """Write what is asked for into a folder that nobody reads yet. Raises OSError."""
+    content = job.model_dump(mode="json")
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    folder.job.write_text(text, encoding="utf-8")
 
 
 def run_name(config: TrainConfig) -> str:

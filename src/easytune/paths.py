@@ -28,6 +28,11 @@ def runs(home_folder: Path) -> Path:
     return home_folder / "runs"
 
 
+def checks(home_folder: Path) -> Path:
+    """Return the folder with one folder per launch check."""
+    return home_folder / "checks"
+
+
 def models(home_folder: Path) -> Path:
     """Return the folder where people put base models of their own."""
     return home_folder / "models"

@@ -34,6 +34,15 @@ def read(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def mark(path: Path) -> str:
+    """Return what changes whenever the file does; "-" while there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "-"
+    return f"{status.st_mtime_ns:x}.{status.st_size:x}"
+
+
 def _sync_folder(folder: Path) -> None:
     # Without this a renamed file can be gone again after a power cut.
     descriptor = os.open(folder, os.O_RDONLY)

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from easytune.config import TrainConfig, options
+from easytune.ladder import next_rung
 from easytune.options import Option
 
-SHORTEST_LENGTH = 128
 LONGEST_LENGTH = 4096
 LOWEST_RATE = 1e-6
+REPLAY_SHARES = (0.25, 0.5)
 
 
 def remedy(
@@ -30,6 +31,16 @@ def changes(old: TrainConfig, new: TrainConfig) -> list[tuple[str, Any, Any]]:
     return [pair for pair in pairs if pair[1] != pair[2]]
 
 
+def against_forgetting(config: TrainConfig) -> dict[str, TrainConfig]:
+    """Return the configs to try when a run forgets too much, by what they change.
+
+    `replay`, `rate` and `strength`, the most effective first; one that would change nothing is
+    left out.
+    """
+    tried = {name: change(config) for name, change in AGAINST_FORGETTING.items()}
+    return {name: changed for name, changed in tried.items() if changed != config}
+
+
 def free_folder(folder: str) -> str:
     """Return the first of `folder-2`, `folder-3`, … that does not exist."""
     number = 2
@@ -39,21 +50,11 @@ def free_folder(folder: str) -> str:
 
 
 def _lighter(config: TrainConfig, _: dict[str, Any]) -> TrainConfig:
-    """Need less memory: halve the batch at the same effective size, else shorten the rows."""
-    batch = config.schedule.batch_size
-    lighter = config.changed(memory__gradient_checkpointing="on")
-    if batch > 1:
-        accumulation = round(config.effective_batch_size / (batch // 2))
-        return lighter.changed(
-            schedule__batch_size=batch // 2, schedule__gradient_accumulation=accumulation
-        )
-    if lighter != config:
-        return lighter
-    return config.changed(data__max_length=_shorter(config.data.max_length))
-
-
-def _shorter(length: int) -> int:
-    return max(SHORTEST_LENGTH, length // 2) if length > SHORTEST_LENGTH else length
+    """Need less memory: go down the ladder, recomputing activations from the first rung on."""
+    recomputing = config.changed(memory__gradient_checkpointing="on")
+    if config.schedule.batch_size == 1 and recomputing != config:
+        return recomputing
+    return next_rung(recomputing) or config
 
 
 def _calmer(config: TrainConfig, _: dict[str, Any]) -> TrainConfig:
@@ -104,6 +105,26 @@ def _own_template(config: TrainConfig, _: dict[str, Any]) -> TrainConfig:
     return config.changed(data__chat_template=None)
 
 
+def _with_replay(config: TrainConfig) -> TrainConfig:
+    """Mix in a quarter of general rows; half where a quarter was not enough."""
+    share = next((s for s in REPLAY_SHARES if s > config.data.replay_share), None)
+    return config.changed(data__replay_share=share) if share else config
+
+
+def _gentler(config: TrainConfig) -> TrainConfig:
+    """Learn at a third of the rate: beyond a point, more of it buys only forgetting."""
+    rate = config.optim.learning_rate
+    lower = float(f"{rate / 3:.2g}")
+    return config.changed(optim__learning_rate=lower) if rate > LOWEST_RATE else config
+
+
+def _weaker(config: TrainConfig) -> TrainConfig:
+    """Let the adapter speak half as loud; one that goes on learning keeps its own strength."""
+    if config.model.method == "full" or config.model.adapter:
+        return config
+    return config.changed(lora__alpha=max(1, config.lora.alpha // 2))
+
+
 def _value(config: TrainConfig, option: Option) -> Any:
     return getattr(getattr(config, option.section), option.name)
 
@@ -121,4 +142,9 @@ REMEDIES: dict[str, Callable[[TrainConfig, dict[str, Any]], TrainConfig]] = {
     "option_unsupported": _default_option,
     "template_failed": _own_template,
     "template_invalid": _own_template,
+}
+AGAINST_FORGETTING: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    "replay": _with_replay,
+    "rate": _gentler,
+    "strength": _weaker,
 }

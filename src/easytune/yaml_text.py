@@ -53,6 +53,32 @@ def parse(text: str) -> Document:
     return Document(content, tuple(loader.repeated))
 
 
+def lines(text: str) -> dict[tuple[str | int, ...], int]:
+    """Return the line of every key and list entry in text that `parse` takes, by its path.
+
+    Lines count from 1; the path of a key is the keys and indexes that lead to it.
+    """
+    loader = _Loader(text)
+    found: dict[tuple[str | int, ...], int] = {}
+    _note_lines(loader.get_single_node(), (), found)
+    return found
+
+
+def _note_lines(
+    node: yaml.Node | None, path: tuple[str | int, ...], found: dict[tuple[str | int, ...], int]
+) -> None:
+    match node:
+        case yaml.MappingNode():
+            inner = [(key, str(key.value), value) for key, value in node.value]
+        case yaml.SequenceNode():
+            inner = [(value, index, value) for index, value in enumerate(node.value)]
+        case _:
+            return
+    for marked, name, value in inner:
+        found[(*path, name)] = marked.start_mark.line + 1
+        _note_lines(value, (*path, name), found)
+
+
 def _check_size(text: str) -> None:
     """Refuse what would expand: an alias counts as much as all it stands for."""
     nodes, sizes = 0, {}

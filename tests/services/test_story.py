@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from easytune import locks, records
+from easytune import checkpoints, locks, records
 from easytune.i18n import t
 from easytune.job import JobFolder
 from easytune.services import processes
@@ -230,6 +230,63 @@ def test_a_resumed_run_shows_the_earlier_curve_up_to_its_checkpoint(lab: Lab) ->
     assert (story.first_step, story.best) == (2, (1, 0.2))
     lab.runs.delete(first.run_id)
     assert lab.runs.story(second.id).losses == [(3, 0.5)]
+
+
+def forgot(number: int, score: float | str, **more: object) -> dict[str, object]:
+    return {"kind": "forgetting", "step": number, "score": score, "low": 0, "high": 1, **more}
+
+
+def test_a_run_that_returns_to_its_best_step_ends_with_what_that_step_has_forgotten(
+    lab: Lab,
+) -> None:
+    lines = [forgot(0, 0), forgot(1, 0.1), forgot(2, 0.4), forgot(3, "NaN")]
+    story = told(lab, None, started(9), *lines, forgot(1, 0.12, sequences=64))
+    assert [(one.step, one.score) for one in story.forgetting] == [(0, 0), (1, 0.12), (2, 0.4)]
+    assert story.final_forgetting
+    assert (story.final_forgetting.step, story.final_forgetting.sequences) == (1, 64)
+
+
+def test_a_resumed_run_goes_on_with_the_forgetting_of_the_earlier_one(lab: Lab) -> None:
+    first = told(lab, None, started(9), forgot(0, 0.0), forgot(2, 0.2), forgot(3, 0.9))
+    second = resumed(lab, first.run_id)
+    story = lab.runs.story(second.id)
+    assert story.final_forgetting
+    assert (story.final_forgetting.step, len(story.forgetting)) == (2, 2)
+    write_events(second, started(9, first=2), forgot(2, 0.21), forgot(4, 0.5))
+    story = lab.runs.story(second.id)
+    assert [(one.step, one.score) for one in story.forgetting] == [(0, 0), (2, 0.21), (4, 0.5)]
+    assert story.final_forgetting == story.forgetting[-1]
+
+
+def test_checkpoints_of_the_earlier_run_can_be_talked_to_up_to_where_it_was_left(lab: Lab) -> None:
+    first = told(lab, None, started(9))
+    second = resumed(lab, first.run_id)
+    for folder, number in ((lab.runs.folder(first.run_id), 1), (lab.runs.folder(first.run_id), 3)):
+        sealed(folder, number)
+    sealed(second, 4)
+    damaged = sealed(second, 5) / "adapter_model.safetensors"
+    damaged.write_bytes(b"cut")
+    found = lab.runs.models_by_step(second.id)
+    assert found == {1: f"{first.run_id}@1", 4: f"{second.id}@4"}
+
+
+def resumed(lab: Lab, first: str) -> JobFolder:
+    """Return a run that goes on from step 2 of an earlier one."""
+    second = lab.runs.folder(lab.runs.submit(lab.config))
+    lines = second.job.read_text().replace("resume_from: null", "resume_from: /x/checkpoint-2")
+    second.job.write_text(lines.replace("continues: null", f"continues: {first}"))
+    lab.runs = type(lab.runs)(lab.home)
+    return second
+
+
+def sealed(run: JobFolder, number: int) -> Path:
+    folder = run.checkpoints / f"checkpoint-{number}"
+    folder.mkdir(parents=True)
+    names = ("optimizer.pt", "scheduler.pt", "trainer_state.json", "rng_state.pth")
+    for name in (*names, "adapter_model.safetensors"):
+        (folder / name).write_bytes(b"weights")
+    checkpoints.seal(folder, number)
+    return folder
 
 
 def test_a_run_said_to_continue_itself_is_still_told(lab: Lab) -> None:

@@ -10,11 +10,14 @@ import sys
 import time
 from pathlib import Path
 
-from easytune import events
+from easytune import checkpoints, events
 from easytune.events import (
+    CategoryForgetting,
+    Checkpoint,
     Evaluated,
     Failed,
     Finished,
+    Forgetting,
     Notice,
     Phase,
     Resources,
@@ -36,6 +39,7 @@ def main() -> int:
     say(Phase(name="importing"))
     say(Started(pid=os.getpid(), total_steps=steps, device="cpu"))
     say(Phase(name="training"))
+    say(_forgetting(0, 0.0))
     say(Notice(code="stand_in_notice"))
     _answers(say, 0)
     for step in range(1, steps + 1):
@@ -56,10 +60,10 @@ def main() -> int:
 
 class _Teller:
     def __init__(self, folder: JobFolder) -> None:
-        self._events = folder.events
+        self.folder = folder
 
     def __call__(self, event: events.Event) -> None:
-        events.append(self._events, event)
+        events.append(self.folder.events, event)
 
 
 def _one_step(say: _Teller, step: int, steps: int) -> None:
@@ -81,6 +85,30 @@ def _one_step(say: _Teller, step: int, steps: int) -> None:
     if step % max(1, steps // 5) == 0:
         say(Evaluated(step=step, epoch=3 * step / steps, loss=loss + 0.15, best=True))
         _answers(say, step)
+        say(_forgetting(step, step / steps))
+        _save(say, step)
+
+
+def _forgetting(step: int, share: float) -> Forgetting:
+    """Return next to nothing at the start, and a severe score at the end."""
+    score = 0.4 * share**2
+    stories = CategoryForgetting(score=1.5 * score, low=score, high=2 * score, sequences=8)
+    code = CategoryForgetting(score=score / 2, low=0, high=score, sequences=8)
+    return Forgetting(
+        step=step, score=score, low=score - 0.03, high=score + 0.03, kl=score, agreement=0.75,
+        sequences=16, tokens=1536, categories={"story": stories, "<b>own</b>": code},
+    )  # fmt: skip
+
+
+def _save(say: _Teller, step: int) -> None:
+    """Leave a checkpoint that can be chosen as a model."""
+    folder = say.folder.checkpoints / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    names = ("optimizer.pt", "scheduler.pt", "trainer_state.json", "rng_state.pth")
+    for name in (*names, "adapter_model.safetensors", "adapter_config.json"):
+        (folder / name).write_bytes(b"{}")
+    checkpoints.seal(folder, step)
+    say(Checkpoint(step=step, path=folder.relative_to(say.folder.path).as_posix()))
 
 
 def _answers(say: _Teller, step: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import gradio as gr
 import pytest
 
-from easytune import i18n
+from easytune import demo, i18n
 from easytune.config import TrainConfig, options
 from easytune.errors import ConfigInvalid
 from easytune.options import Option
@@ -16,9 +16,12 @@ from easytune.webui.context import Context
 from easytune.webui.form import Form
 from easytune.webui.language import all_options
 from easytune.webui.tabs import train
+from easytune.webui.train_handlers import TrainHandlers
 
 OPTIONS = {option.path: option for option in options()}
 CHANGED: dict[str, Any] = {
+    "goal.intent": "style", "data.replay": "dataset:general", "monitor.probe": "p.jsonl",
+    "monitor.forgetting_limit": 0.5,
     "model.base_model": "someone/model", "model.method": "qlora", "model.hub": "modelscope",
     "model.revision": "v2", "model.adapter": "/adapters/mine", "model.trust_remote_code": True,
     "model.allow_pickle": True, "data.datasets": ("a.jsonl", "b, c.csv"),
@@ -180,11 +183,25 @@ def test_qlora_says_what_it_needs_where_it_cannot_work(form: Form) -> None:
     assert "bitsandbytes" not in labels["lora"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_missing_file_is_explained_at_the_control_that_names_it(form: Form, home: Path) -> None:
+    on = TrainHandlers(Context.of(home), form)
+    request: Any = None
+    for path in ("data.replay", "monitor.probe", "data.datasets"):
+        section, _, name = path.partition(".")
+        given = (str(home / "no.jsonl"),) if name == "datasets" else str(home / "no.jsonl")
+        config = TrainConfig().changed(data__replay_share=0.1, **{f"{section}__{name}": given})
+        painted = on.started(request, "", *_values(form, config))
+
+        shown = {p: painted[place]["info"] for place, p in enumerate(form.placed)}
+        assert [p for p, text in shown.items() if "no.jsonl" in text] == [path]
+
+
 def test_texts_for_choices_belong_to_choices_that_exist() -> None:
     prefix = "form.choice."
     keys = [key.removeprefix(prefix) for key in i18n.texts("en") if key.startswith(prefix)]
     known = {f"{o.path}.{value}" for o in all_options() for value in get_args(o.field.annotation)}
-    bundled = {"demo_model", "demo.style", "demo.knowledge", "demo.instruction"}
+    bundled = {"demo_model"} | {f"demo.{name}" for name in (*demo.DATASETS, *demo.GENERAL)}
 
     assert set(keys) - known == bundled
 

@@ -76,7 +76,8 @@ def test_a_run_appears_live_and_is_there_after_a_reload(
 ) -> None:
     _open(page, app)
     expect(page.locator("#et-empty")).to_contain_text("Start training")
-    start_run(home, steps=300, pause=0.1, name="<b>bold</b> name")
+    # Long enough for a machine that has much else to do.
+    folder = start_run(home, steps=4000, pause=0.1, name="<b>bold</b> name")
     _expect_state(page, "running")
     expect(page.locator("#et-chart path.et-training").first).to_be_visible()
     expect(page.locator(".et-name")).to_have_text("<b>bold</b> name")
@@ -88,6 +89,8 @@ def test_a_run_appears_live_and_is_there_after_a_reload(
     _expect_state(page, "running")
     expect(page.locator("#et-chart path.et-training").first).to_be_visible()
     assert _step(page) >= before
+    folder.stop.touch()
+    _wait_for(folder.exit)
 
 
 def test_after_kill_9_and_a_restart_the_run_is_live_and_stop_works(
@@ -125,6 +128,27 @@ def test_a_failure_says_what_to_do_and_offers_the_fix(
     page.locator("#et-fill").click()
     expect(page.get_by_label("Batch size")).to_have_value("4")
     expect(page.get_by_label("Gradient accumulation")).to_have_value("2")
+
+
+def test_severe_forgetting_is_told_with_remedies_of_one_click(
+    shared_app: Any, page: Page, start_run: StartRun
+) -> None:
+    start_run(shared_app.home, steps=40, name="forgets")
+    _open(page, shared_app)
+    _expect_state(page, "finished")
+    expect(page.locator("#et-tile-forgetting")).to_contain_text("severe, 0.370 to 0.430")
+    expect(page.locator("#et-chart path.et-interval")).to_be_visible()
+    page.locator("#et-forgetting summary").click()
+    expect(page.locator(".et-categories")).to_contain_text("<b>own</b>")
+    page.locator("[data-remedy=replay] button").click()
+    expect(page.locator(".toast-body")).to_contain_text("holds the proposed settings")
+    expect(page.locator(".et-categories")).to_be_visible()
+    earlier = page.locator("[data-remedy=earlier]")
+    expect(earlier).to_contain_text("step 24 has 85 % of the learning and 36 % of the forgetting")
+    page.locator("#section-data .label-wrap").click()
+    expect(page.get_by_label("Replay share")).to_have_value("0.25")
+    earlier.get_by_role("button").click()
+    expect(page.locator("#chat-model input")).to_have_value(re.compile("forgets · step 24"))
 
 
 def test_a_queued_run_can_be_taken_out_and_put_back_into_the_form(

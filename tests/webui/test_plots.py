@@ -3,6 +3,7 @@
 import math
 import random
 
+from easytune.events import Forgetting
 from easytune.services.story import Story
 from easytune.webui import plots
 
@@ -44,3 +45,14 @@ def test_the_chart_of_a_run_that_has_not_begun_is_empty_and_says_so() -> None:
     assert chart["empty"] == "The loss curve begins with the first step."
     chart = plots.loss_chart(Story("a", state="failed"), "en")
     assert chart["empty"] == "This run ended before its first step."
+
+
+def test_forgetting_is_drawn_with_its_interval_and_with_all_its_spikes() -> None:
+    story = Story(
+        "a", forgetting=[Forgetting(step=n, score=n / 1e4, low=0, high=1) for n in range(999)]
+    )
+    story.forgetting[500] = Forgetting(step=500, score=3.0, low=2.5, high=3.5)
+    chart = plots.loss_chart(story, "en")
+    drawn = next(series for series in chart["series"] if series["name"] == "forgetting")
+    assert [500.0, 3.0, 2.5, 3.5] in drawn["points"]
+    assert len(drawn["points"]) <= plots.MAX_POINTS

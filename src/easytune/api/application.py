@@ -12,6 +12,7 @@ from easytune.api import (
     compare,
     conversations,
     datasets,
+    estimates,
     models,
     openai_routes,
     page,
@@ -51,6 +52,7 @@ def build(services: Services) -> FastAPI:
     application.include_router(compare.router(services, follower))
     application.include_router(conversations.router(services))
     application.include_router(datasets.router(services))
+    application.include_router(estimates.router(services))
     _document(application)
     return application
 

@@ -12,7 +12,7 @@ from easytune.i18n import t
 
 Schema = dict[str, Any]
 TEMPLATE = Path(__file__).with_name("page.html")
-GROUPS = ("openai", "models", "compare", "conversations", "datasets")
+GROUPS = ("openai", "models", "compare", "conversations", "datasets", "estimates")
 DEEPEST = 3
 """Fields of fields of fields are shown in place; deeper ones would not be read."""
 

@@ -22,6 +22,7 @@ from easytune.i18n import t
 NOT_AGAIN = {"x-should-retry": "false"}
 MISSING = frozenset(
     {
+        "check_missing",
         "comparison_missing",
         "conversation_missing",
         "dataset_unknown",
@@ -34,7 +35,10 @@ MISSING = frozenset(
         "version_unknown",
     }
 )
-BUSY = frozenset({"batch_runs", "conversation_busy", "dataset_busy", "nothing_changed"})
+BUSY = frozenset(
+    {"batch_runs", "check_active", "conversation_busy", "dataset_busy", "machine_busy",
+     "nothing_changed"}
+)  # fmt: skip
 UNAVAILABLE = frozenset(
     {
         "memory_short",

@@ -7,7 +7,12 @@ from easytune import i18n
 from easytune.i18n import t
 
 Schema = dict[str, Any]
-SECTIONS = {"SamplingSection": "sampling", "LoadingSection": "loading"}
+SECTIONS = {
+    "SamplingSection": "sampling", "LoadingSection": "loading", "GoalSection": "goal",
+    "ModelSection": "model", "DataSection": "data", "LoraSection": "lora",
+    "OptimSection": "optim", "ScheduleSection": "schedule", "MemorySection": "memory",
+    "MonitorSection": "monitor", "OutputSection": "output",
+}  # fmt: skip
 
 
 def described(schema: Schema, server: str, lang: str) -> Schema:

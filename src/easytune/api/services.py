@@ -1,10 +1,13 @@
 """What the API is given to answer with."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from easytune.inference_errors import ModelUnknown
+from easytune.services.advice import Advice
 from easytune.services.catalogue import Model
 from easytune.services.chat import Chat
+from easytune.services.checks import Checks
 from easytune.services.conversations import Conversations
 from easytune.services.datasets import Datasets
 
@@ -16,6 +19,9 @@ class Services:
     chat: Chat
     conversations: Conversations
     datasets: Datasets
+    advice: Advice
+    checks: Checks
+    home: Path
 
     def model(self, name: str) -> Model:
         """Return a model that is on this machine.

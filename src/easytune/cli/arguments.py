@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from easytune import generation, paths, validation, yaml_text
 from easytune.cli import data_arguments
+from easytune.cli.parser import Formatter, Parser
 from easytune.config import TrainConfig, options
 from easytune.errors import ConfigInvalid
 from easytune.generation import GenerationConfig
@@ -22,6 +22,8 @@ PORT = 7860
 COMMANDS = (
     "ui",
     "train",
+    "estimate",
+    "check",
     "chat",
     "runs",
     "stop",
@@ -29,11 +31,16 @@ COMMANDS = (
     "report",
     "data",
     "config",
+    "intents",
     "options",
     "doctor",
 )
 USAGES = {
-    "train": "easytune train [FILE] [--output DIR] [--SECTION.OPTION VALUE ...]",
+    "train": "easytune train [FILE] [--intent ID] [--output DIR] [--SECTION.OPTION VALUE ...]",
+    "show": "easytune intents show ID [FILE] [--SECTION.OPTION VALUE ...]",
+    "estimate": "easytune estimate [FILE] [--json] [--SECTION.OPTION VALUE ...]",
+    "check": "easytune check [FILE] [--memory GB] [--steady] [--range-test] [--no-ladder]"
+    " [--SECTION.OPTION VALUE ...]",
     "chat": "easytune chat MODEL [PROMPT] [--base BASE] [--system TEXT] [--OPTION VALUE ...]",
     "config": "easytune config [FILE] [--as-command SHELL] [--SECTION.OPTION VALUE ...]",
 }
@@ -159,14 +166,14 @@ def _unknown(word: str, command: str, lang: str) -> str:
 
 
 def _parser(lang: str) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         lang, prog="easytune", description=t("cli.about", lang), epilog=t("cli.example", lang),
-        formatter_class=_Formatter, allow_abbrev=False,
+        formatter_class=Formatter, allow_abbrev=False,
     )  # fmt: skip
     _add_common(parser, lang, home=paths.home(), chosen=None)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", title=t("cli.title", lang),
-        parser_class=partial(_Parser, lang),  # type: ignore[arg-type]
+        parser_class=partial(Parser, lang),  # type: ignore[arg-type]
     )  # fmt: skip
     for name in COMMANDS:
         _fill(name, _command(commands, name, lang), lang)
@@ -179,7 +186,7 @@ def _command(commands: Any, name: str, lang: str) -> argparse.ArgumentParser:
 
 def _subcommand(commands: Any, name: str, about: str, lang: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(
-        name, help=about, description=about, formatter_class=_Formatter, allow_abbrev=False,
+        name, help=about, description=about, formatter_class=Formatter, allow_abbrev=False,
         usage=USAGES.get(name),
     )  # fmt: skip
     # May stand before the command too, where a default here would overwrite it.
@@ -198,10 +205,16 @@ def _fill(name: str, parser: argparse.ArgumentParser, lang: str) -> None:
             _add_ui(parser, lang)
         case "train":
             _add_train(parser, lang)
+        case "estimate":
+            _add_estimate(parser, lang)
+        case "check":
+            _add_check(parser, lang)
         case "chat":
             _add_chat(parser, lang)
         case "config":
             _add_config(parser, lang)
+        case "intents":
+            _add_intents(parser, lang)
         case "stop":
             _add_stop(parser, lang)
         case "resume":
@@ -223,6 +236,13 @@ def _port(text: str) -> int:
     return port
 
 
+def _gigabytes(text: str) -> float:
+    amount = float(text)
+    if not 0 < amount < float("inf"):
+        raise ValueError(text)
+    return amount
+
+
 def _add_ui(parser: argparse.ArgumentParser, lang: str) -> None:
     parser.add_argument("--host", default="127.0.0.1", help=t("cli.host", lang))
     parser.add_argument("--port", type=_port, default=PORT, help=t("cli.port", lang))
@@ -235,6 +255,22 @@ def _add_ui(parser: argparse.ArgumentParser, lang: str) -> None:
 def _add_train(parser: argparse.ArgumentParser, lang: str) -> None:
     parser.add_argument("file", nargs="?", type=Path, help=t("cli.file", lang))
     parser.add_argument("--output", dest="output.folder", metavar="DIR", help=t("cli.output", lang))
+    parser.add_argument("--intent", metavar="ID", help=t("intent.cli.train", lang))
+    _add_options(parser, lang)
+
+
+def _add_estimate(parser: argparse.ArgumentParser, lang: str) -> None:
+    parser.add_argument("file", nargs="?", type=Path, help=t("cli.file", lang))
+    parser.add_argument("--json", action="store_true", help=t("estimate.json", lang))
+    _add_options(parser, lang)
+
+
+def _add_check(parser: argparse.ArgumentParser, lang: str) -> None:
+    parser.add_argument("file", nargs="?", type=Path, help=t("cli.file", lang))
+    parser.add_argument("--memory", type=_gigabytes, metavar="GB", help=t("cli.check.memory", lang))
+    for flag in ("steady", "range-test", "no-ladder"):
+        key = f"cli.check.{flag.replace('-', '_')}"
+        parser.add_argument(f"--{flag}", action="store_true", help=t(key, lang))
     _add_options(parser, lang)
 
 
@@ -258,6 +294,20 @@ def _add_config(parser: argparse.ArgumentParser, lang: str) -> None:
     _add_options(parser, lang)
 
 
+def _add_intents(parser: argparse.ArgumentParser, lang: str) -> None:
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", title=t("intent.cli.title", lang),
+        parser_class=partial(Parser, lang),  # type: ignore[arg-type]
+    )  # fmt: skip
+    _subcommand(actions, "list", t("intent.cli.command.list", lang), lang)
+    show = _subcommand(actions, "show", t("intent.cli.command.show", lang), lang)
+    show.add_argument("intent", metavar="ID", help=t("intent.cli.intent", lang))
+    show.add_argument("file", nargs="?", type=Path, help=t("cli.file", lang))
+    _add_options(show, lang)
+    propose = _subcommand(actions, "propose", t("intent.cli.command.propose", lang), lang)
+    propose.add_argument("wish", metavar="WISH", nargs="+", help=t("intent.cli.wish", lang))
+
+
 def _add_run(parser: argparse.ArgumentParser, lang: str) -> None:
     parser.add_argument("run", nargs="?", metavar="RUN", help=t("cli.run", lang))
 
@@ -277,7 +327,7 @@ def _add_resume(parser: argparse.ArgumentParser, lang: str) -> None:
 def _add_data(parser: argparse.ArgumentParser, lang: str) -> None:
     actions = parser.add_subparsers(
         dest="action", metavar="ACTION", title=t("cli.data.title", lang), required=True,
-        parser_class=partial(_Parser, lang),  # type: ignore[arg-type]
+        parser_class=partial(Parser, lang),  # type: ignore[arg-type]
     )  # fmt: skip
 
     def make(group: Any, name: str) -> argparse.ArgumentParser:
@@ -330,41 +380,3 @@ def _standard(option: Option, lang: str) -> str:
 
 def _escaped(text: str) -> str:
     return text.strip().replace("%", "%%")
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=36)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the page-long usage of the train command."""
-
-    def __init__(self, lang: str, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._lang = lang
-
-    def error(self, message: str) -> Any:
-        see = t("cli.misused.see", self._lang, program=self.prog)
-        self.exit(2, f"{_in_words(message, self._lang)} {see}\n")
-
-
-def _in_words(message: str, lang: str) -> str:
-    """Return what argparse complains about in a language; its own words for what is rare."""
-    if found := re.fullmatch(r"argument COMMAND: invalid choice: '(.*)' \(choose .*\)", message):
-        meant = validation.closest(found[1], list(COMMANDS))
-        if meant is None:
-            return t("cli.misused.command", lang, word=found[1], known=", ".join(COMMANDS))
-        return t("cli.unknown_word_meant", lang, word=found[1], meant=meant)
-    if found := re.fullmatch(
-        r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)", message
-    ):
-        known = found[3].replace("'", "")
-        return t("cli.misused.choice", lang, option=found[1], given=found[2], known=known)
-    if found := re.fullmatch(r"the following arguments are required: (.*)", message):
-        return t("cli.misused.required", lang, names=found[1])
-    if found := re.fullmatch(r"argument (\S+): expected .* arguments?", message):
-        return t("cli.misused.missing", lang, option=found[1])
-    if found := re.fullmatch(r"argument (\S+): invalid \w+ value: '(.*)'", message):
-        return t("cli.misused.value", lang, option=found[1], given=found[2])
-    return f"{message}."

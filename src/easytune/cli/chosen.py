@@ -16,4 +16,10 @@ def config(args: argparse.Namespace, lang: str) -> TrainConfig:
         loaded = config_file.load_file(args.file, lang)
     for sentence in loaded.sentences(lang):
         print(sentence, file=sys.stderr)
-    return config_file.anchor(arguments.overlaid(loaded.config, args, lang), (Path.cwd(),))
+    config = config_file.anchor(arguments.overlaid(loaded.config, args, lang), (Path.cwd(),))
+    if args.command != "train" or args.intent is None:
+        return config
+    from easytune.cli import intents
+
+    # What was typed wins over what is suggested.
+    return arguments.overlaid(intents.applied(config, args.intent, args.home, lang), args, lang)

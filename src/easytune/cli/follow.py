@@ -12,6 +12,7 @@ from rich.console import Console
 
 from easytune.cli import showing
 from easytune.i18n import t
+from easytune.services import forgotten
 from easytune.services.dispatch import Dispatcher
 from easytune.services.runs import Runs
 from easytune.services.story import Story
@@ -66,6 +67,10 @@ def figures(story: Story, lang: str) -> str:
         parts.append(t("cli.figure.loss", lang, loss=f"{story.losses[-1][1]:.4f}"))
     if story.held_out:
         parts.append(t("cli.figure.held_out", lang, loss=f"{story.held_out[-1][1]:.4f}"))
+    if (measured := story.final_forgetting) is not None:
+        band = forgotten.band_name(measured.score, lang)
+        score = forgotten.number(measured.score)
+        parts.append(t("forgetting.figure", lang, score=score, band=band))
     if story.seconds_left is not None and story.state == "running":
         parts.append(t("cli.figure.left", lang, time=clock(story.seconds_left)))
     return "  ".join(parts)
@@ -84,6 +89,27 @@ def _say_new_notices(story: Story, noted: int, console: Console, lang: str) -> i
         sentence = t(f"notice.{notice.code}", lang, **notice.values)
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     return len(story.notices)
+
+
+def _tell_forgotten(runs: Runs, story: Story, lang: str) -> None:
+    """Print what the result has forgotten, and what helps where that is much."""
+    measured = story.final_forgetting
+    if measured is None:
+        return
+    lines = [forgotten.told(measured, lang)]
+    if forgotten.is_severe(story):
+        lines += [*_earlier(runs, story, lang), t("forgetting.hint", lang)]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _earlier(runs: Runs, story: Story, lang: str) -> list[str]:
+    models = runs.models_by_step(story.run_id)
+    found = forgotten.trade_off(story, models)
+    if found is None:
+        return []
+    learning, left = forgotten.percent(found.learning), forgotten.percent(found.forgetting)
+    facts = {"step": found.step, "learning": learning, "forgetting": left}
+    return [t("forgetting.hint_earlier", lang, model=models[found.step], **facts)]
 
 
 def _look(runs: Runs, run: str, dispatcher: Dispatcher) -> Story:
@@ -115,6 +141,7 @@ def _tell_end(runs: Runs, run: str, story: Story, *, interrupted: bool, lang: st
     folder = runs.folder(run)
     if story.state == "finished":
         print(t("cli.finished", lang, folder=folder.adapter))
+        _tell_forgotten(runs, story, lang)
         return 0
     if story.state == "stopped":
         key = "cli.stopped" if folder.adapter.is_dir() else "cli.stopped_early"

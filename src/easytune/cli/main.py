@@ -36,6 +36,10 @@ def _run(args: argparse.Namespace, lang: str) -> int:
             from easytune.cli import ui as chosen
         case "train":
             from easytune.cli import train as chosen
+        case "estimate":
+            from easytune.cli import estimate as chosen
+        case "check":
+            from easytune.cli import check as chosen
         case "resume":
             from easytune.cli import resume as chosen
         case "runs" | "stop" | "report":
@@ -46,6 +50,8 @@ def _run(args: argparse.Namespace, lang: str) -> int:
             from easytune.cli import data as chosen
         case "config" | "options":
             from easytune.cli import config as chosen
+        case "intents":
+            from easytune.cli import intents as chosen
         case _:
             from easytune.cli import doctor as chosen
     return chosen.run(args, lang)

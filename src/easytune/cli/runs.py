@@ -7,6 +7,7 @@ from rich.table import Table
 
 from easytune.errors import NoRunsYet, RunMissing
 from easytune.i18n import t
+from easytune.services import forgotten
 from easytune.services.runs import Runs
 
 
@@ -47,14 +48,16 @@ def _show(runs: Runs, lang: str) -> None:
         print(t("cli.no_runs", lang))
         return
     table = Table(box=None, header_style="bold")
-    for column in ("run", "state", "steps", "loss", "held_out"):
+    for column in ("run", "state", "steps", "loss", "held_out", "forgetting"):
         table.add_column(t(f"cli.column.{column}", lang), no_wrap=column != "state")
     for summary in found:
         story = runs.story(summary.id)
         loss = f"{story.losses[-1][1]:.4f}" if story.losses else ""
         best = f"{story.best[1]:.4f}" if story.best else ""
+        measured = story.final_forgetting
+        score = forgotten.number(measured.score) if measured else ""
         table.add_row(
             summary.id, t(f"cli.state.{summary.state}", lang),
-            f"{story.step}/{story.total_steps}", loss, best,
+            f"{story.step}/{story.total_steps}", loss, best, score,
         )  # fmt: skip
     Console().print(table)

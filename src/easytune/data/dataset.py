@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easytune.config import DataSection
-from easytune.data import sources, split
+from easytune.data import replay, sources, split
 from easytune.data.gathering import Gathered, UsedVersion, gather, gather_held_out
+from easytune.data.replay import Replayed
 from easytune.data.rows import Problem, Row, reasons_text
 from easytune.data.sources import Notice
 from easytune.errors import NothingToTrain, TooFewRows
@@ -18,8 +19,9 @@ from easytune.errors import NothingToTrain, TooFewRows
 class Dataset:
     """The rows of a run.
 
-    `train` holds a row as often as its dataset's weight says. `read` counts all rows found in the
-    files of rows to learn from, good or bad; `left_out` those that `max_rows` left aside.
+    `train` holds a row as often as its dataset's weight says, and last of all the general rows
+    that are replayed, `replayed` of them. `read` counts all rows found in the files of rows to
+    learn from, good or bad, without general ones; `left_out` those that `max_rows` left aside.
     `notices` are (code, values) for the texts `notice.<code>`. The fingerprint changes when any
     source file or an option that chooses rows does. `versions` are those of datasets that were
     named, in their order.
@@ -33,16 +35,18 @@ class Dataset:
     read: int
     left_out: int = 0
     versions: tuple[UsedVersion, ...] = ()
+    replayed: int = 0
 
 
 def load(options: DataSection, seed: int = 42, home: Path | None = None) -> Dataset:
-    """Read all datasets, convert their rows, and split off the held-out ones.
+    """Read all datasets, convert their rows, split off the held-out ones, mix in general ones.
 
-    `max_rows` counts different rows before the split; weights repeat what is left to learn from.
+    `max_rows` counts different rows before the split; weights repeat what is left to learn from;
+    `replay_share` is that of general rows among all to learn from then.
     `home` is where versions of datasets are looked for, by default that of the user. Raises
     FileMissing, FileEmpty, FileUnreadable, FormatUnknown, ColumnMissing, StageMismatch,
     DatasetEntryUnusable, DatasetUnknown, VersionUnknown, VersionDamaged, TooFewRows,
-    NothingToTrain.
+    NothingToTrain, ReplayUnusable.
     """
     gathered = [gather(name, options, home) for name in options.datasets]
     problems = [problem for each in gathered for problem in each.problems]
@@ -59,18 +63,27 @@ def load(options: DataSection, seed: int = 42, home: Path | None = None) -> Data
     train = [
         row for g, w in zip(gathered, weights, strict=True) for row in split.repeat(g.rows, w, seed)
     ]
-    everything = gathered + ([extra] if extra else [])
-    notices = [notice for each in everything for notice in each.notices]
-    fingerprint = _fingerprint(everything, options, seed)
+    general = replay.draw(options, len(train), held_out, seed, home)
+    everything = [*gathered, *([extra] if extra else []), general]
     problems.sort(key=lambda problem: (problem.source, problem.number))
-    versions = dict.fromkeys(used for each in everything for used in each.versions)
-    return Dataset(train, held_out, problems, notices, fingerprint, read, left_out, tuple(versions))
+    return Dataset(
+        train=train + general.rows,
+        held_out=held_out,
+        problems=problems,
+        notices=[notice for each in everything for notice in each.notices],
+        fingerprint=_fingerprint(everything, options, seed),
+        read=read,
+        left_out=left_out,
+        versions=tuple(dict.fromkeys(used for each in everything for used in each.versions)),
+        replayed=len(general.rows),
+    )
 
 
 def source_files(options: DataSection, home: Path | None = None) -> list[Path]:
     """Return every file that the options name. Raises what `sources.resolve` raises."""
-    named = [*options.datasets, *([options.held_out_file] if options.held_out_file else [])]
-    return [path for name in named for path in sources.files(name, home)]
+    named = [*options.datasets, options.held_out_file or ""]
+    named += [options.replay] if options.replay_share > 0 else []
+    return [path for name in filter(None, named) for path in sources.files(name, home)]
 
 
 def _held_out_file(options: DataSection, seed: int, home: Path | None) -> Gathered | None:
@@ -115,11 +128,11 @@ def _hold_out(gathered: list[Gathered], options: DataSection, seed: int) -> list
     return own + kept
 
 
-def _fingerprint(gathered: Iterable[Gathered], options: DataSection, seed: int) -> str:
-    chosen = options.model_dump(
-        mode="json",
-        include={"datasets", "weights", "stage", "columns", "max_rows", "held_out_share"},
-    )
+def _fingerprint(gathered: Iterable[Gathered | Replayed], options: DataSection, seed: int) -> str:
+    deciding = {"datasets", "weights", "stage", "columns", "max_rows", "held_out_share"}
+    if options.replay_share > 0:
+        deciding |= {"replay_share", "replay"}
+    chosen = options.model_dump(mode="json", include=deciding)
     digests = [digest for each in gathered for digest in each.digests]
     content = json.dumps([chosen, seed, digests], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -109,7 +109,7 @@ class Encoder:
     def tokens(self, row: Row) -> Tokens:
         """Return one row in tokens with the text of each, uncut. Raises RowInvalid."""
         marked = self._mark(row)
-        [encoding] = self._tokenize([marked.text], row.messages is None)
+        [encoding] = self._tokenize([marked.text], [self._is_plain(row)])
         ids, trained = self._finish(marked, encoding)
         texts = [*_texts(marked.text, encoding.offsets), ""][: len(ids)]
         # A token that stands for no text, such as the one that begins it, shows its own name.
@@ -125,8 +125,9 @@ class Encoder:
                 marked.append(self._mark(row))
             except RowInvalid as invalid:
                 marked.append(invalid.at(row.number, row.source))
-        plain = self._options.stage == "pretrain"
         texts = [one.text for one in marked if isinstance(one, Marked)]
+        usable = zip(rows, marked, strict=True)
+        plain = [self._is_plain(row) for row, one in usable if isinstance(one, Marked)]
         encodings = iter(self._tokenize(texts, plain))
         for row, one in zip(rows, marked, strict=True):
             if isinstance(one, Problem):
@@ -136,17 +137,35 @@ class Encoder:
             yield self._example(row, one, next(encodings))
 
     def _mark(self, row: Row) -> Marked:
-        if row.messages is None:
-            text = row.text or ""
+        if self._is_plain(row):
+            text = row.text or "\n\n".join(turn.content for turn in row.messages or ())
             return Marked(text, ((0, len(text)),), ended=False)
+        assert row.messages is not None
         marked = self._marker.mark(row.messages, last_only=self._options.mask_history)
         if self._options.train_on == "response" or self._options.mask_history:
             return marked
         return replace(marked, spans=((0, len(marked.text)),))
 
-    def _tokenize(self, texts: list[str], plain: bool) -> list[Encoding]:
+    def _is_plain(self, row: Row) -> bool:
+        """Tell whether a row is read as text: one that is, or a conversation for a base model.
+
+        A base model that goes on with plain text should not meet a chat format only because
+        general rows are replayed to it.
+        """
+        if row.messages is None:
+            return True
+        return self._options.stage == "pretrain" and self._tokenizer.template_source == "fallback"
+
+    def _tokenize(self, texts: list[str], plain: list[bool]) -> list[Encoding]:
         """Tokenize; plain text gets the token that begins a text, a template writes its own."""
-        return self._tokenizer.backend.encode_batch(texts, add_special_tokens=plain)
+        encoded: dict[int, Encoding] = {}
+        for kind in (False, True):
+            places = [place for place, is_plain in enumerate(plain) if is_plain is kind]
+            found = self._tokenizer.backend.encode_batch(
+                [texts[place] for place in places], add_special_tokens=kind
+            )
+            encoded.update(zip(places, found, strict=True))
+        return [encoded[place] for place in range(len(texts))]
 
     def _example(self, row: Row, marked: Marked, encoding: Encoding) -> Example | Problem:
         ids, trained = self._finish(marked, encoding)

@@ -1,7 +1,7 @@
 """The rows behind one name of a dataset: read, their layout found, converted."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,18 @@ from easytune.data.stored import parse
 from easytune.data.versions.rows import Part, Rows
 from easytune.errors import ColumnMissing, FormatUnknown, StageMismatch
 
+Raw = tuple[str, int, Any]
+"""A row as it is stored: what its source is called, its number there, its content."""
+LayoutOf = Callable[[str, Any], Layout]
 _LOOKED_AT = 200
+
+
+@dataclass(frozen=True)
+class FoundRow:
+    """A row, and what was stored of it: also columns that are not learned from."""
+
+    row: Row
+    value: Any
 
 
 @dataclass(frozen=True)
@@ -78,44 +89,87 @@ def gather_held_out(name: str, options: DataSection, home: Path | None) -> Gathe
     return extra
 
 
+def gather_as_found(
+    name: str, home: Path | None, kept_back: bool = False
+) -> tuple[list[FoundRow], Gathered]:
+    """Return the rows of a dataset that stands beside the one to learn: general rows, a probe.
+
+    Conversations and plain texts may be mixed, whatever the stage; each row is read by its own
+    format. With `kept_back` it is the rows kept back where there are any. The second part says what
+    was met on the way; its own rows are empty.
+    """
+    found, notices = sources.resolve(name, home)
+    gathered = Gathered(notices=notices)
+    rows: list[FoundRow] = []
+    for source in found:
+        part: Part = "held_out" if kept_back and source.keeps_rows_back else "train"
+        raw = _raw(source, gathered, part)
+        rows += _converted(raw, _as_found(source, raw), gathered)
+    return rows, gathered
+
+
+def _as_found(source: Source, raw: Sequence[Raw]) -> LayoutOf:
+    """Return how to find a row's layout: the one on record, else the row's own."""
+    layouts = source.version.facts.layouts if source.version else {source.name: source.layout}
+    usual = formats.recognise([value for _, _, value in raw])
+    if raw and not usual and all(layout.format is None for layout in layouts.values()):
+        columns = ", ".join(formats.columns_of([value for _, _, value in raw]))
+        raise FormatUnknown(path=source.name, columns=columns or "-")
+
+    def layout(name: str, value: Any) -> Layout:
+        known = layouts.get(name, Layout())
+        return known if known.format else Layout(formats.format_of(value) or usual or "text")
+
+    return layout
+
+
 def _read(source: Source, options: DataSection, into: Gathered, part: Part) -> list[Row]:
     """Return the usable rows of a file or version; all else goes to `into`."""
+    raw = _raw(source, into, part)
+    layouts = _layouts(source, raw, options)
+    return [found.row for found in _converted(raw, lambda name, _: layouts[name], into)]
+
+
+def _raw(source: Source, into: Gathered, part: Part) -> list[Raw]:
+    """Return what a file or version holds, before it is known what it means."""
     if source.version is not None:
-        return _of_version(source, source.version, options, into, part)
+        return _of_version(source.version, into, part)
     path = source.held_out if part == "held_out" and source.held_out else source.path
     table = files.read(path, source.name)
     into.digests.append(table.digest)
     into.read += len(table.rows) + len(table.problems)
     into.problems += table.problems
-    known = Layout() if path == source.held_out else source.layout
-    layout = _layout(source.name, known, [value for _, value in table.rows], options)
-    named = ((source.name, number, value) for number, value in table.rows)
-    return list(_converted(named, {source.name: layout}, into))
+    return [(source.name, number, value) for number, value in table.rows]
 
 
-def _of_version(
-    source: Source, rows: Rows, options: DataSection, into: Gathered, part: Part
-) -> list[Row]:
+def _of_version(rows: Rows, into: Gathered, part: Part) -> list[Raw]:
     facts = rows.facts
     used = UsedVersion(facts.dataset, facts.number, facts.fingerprint, facts.rows)
     if used not in into.versions:
         into.versions.append(used)
     into.digests += [part, facts.fingerprint, facts.model_dump_json(include={"layouts"})]
     # A version without rows kept back is all there to be learned from.
-    found = list(_usable(rows, part if facts.held_out else None, into))
+    return list(_usable(rows, part if facts.held_out else None, into))
+
+
+def _layouts(source: Source, raw: Sequence[Raw], options: DataSection) -> dict[str, Layout]:
+    """Return the layout of each source of rows: one of a file, any number of a version."""
+    if source.version is None:
+        values = [value for _, _, value in raw]
+        return {source.name: _layout(source.name, source.layout, values, options)}
     first: dict[str, list[Any]] = {}
-    for name, _, value in found:
+    for name, _, value in raw:
         values = first.setdefault(name, [])
         if len(values) < _LOOKED_AT:
             values.append(value)
-    layouts = {
-        name: _layout(name, facts.layouts.get(name, Layout()), values, options)
+    known = source.version.facts.layouts
+    return {
+        name: _layout(name, known.get(name, Layout()), values, options)
         for name, values in first.items()
     }
-    return list(_converted(found, layouts, into))
 
 
-def _usable(rows: Rows, part: Part | None, into: Gathered) -> Iterator[tuple[str, int, Any]]:
+def _usable(rows: Rows, part: Part | None, into: Gathered) -> Iterator[Raw]:
     """Yield source, number and content of each row without a problem."""
     for batch in rows.batches(part=part):
         into.read += len(batch)
@@ -127,16 +181,14 @@ def _usable(rows: Rows, part: Part | None, into: Gathered) -> Iterator[tuple[str
                 yield name, number, parse(batch.texts[place])
 
 
-def _converted(
-    found: Iterable[tuple[str, int, Any]], layouts: Mapping[str, Layout], into: Gathered
-) -> Iterator[Row]:
+def _converted(raw: Iterable[Raw], layout: LayoutOf, into: Gathered) -> Iterator[FoundRow]:
     repairs: Counter[tuple[str, str]] = Counter()
-    for name, number, value in found:
-        match formats.convert(value, number, name, layouts[name]):
+    for name, number, value in raw:
+        match formats.convert(value, number, name, layout(name, value)):
             case Problem() as problem:
                 into.problems.append(problem)
             case (row, Content() as content):
-                yield row
+                yield FoundRow(row, value)
                 repairs.update((name, code) for code in content.repairs)
     into.notices += [
         (f"data.{code}", {"rows": count, "source": name}) for (name, code), count in repairs.items()

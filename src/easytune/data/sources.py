@@ -1,6 +1,7 @@
 """What the name of a dataset stands for: a file, a folder, a demo, an entry of a list.
 
-- `demo/style`: a bundled dataset with held-out rows of its own
+- `demo/style`: a bundled dataset with held-out rows of its own; `demo/replay` and `demo/probe`
+  have none
 - `rows.jsonl`: a file
 - `folder`: every data file in it, in the order of their names; folders within are left alone
 - `dataset_info.json#name`: one dataset of a LLaMA-Factory list; without a name, all of them
@@ -69,7 +70,10 @@ def files(name: str, home: Path | None = None) -> list[Path]:
 
 
 def _demo(name: str) -> Source:
-    known = demo.DATASETS.get(name.removeprefix("demo/"))
+    short = name.removeprefix("demo/")
+    if short in demo.GENERAL:
+        return Source(name, demo.GENERAL[short])
+    known = demo.DATASETS.get(short)
     if known is None:
         raise FileMissing(path=name)
     return Source(name, known.train, held_out=known.held_out)

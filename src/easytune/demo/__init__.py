@@ -24,3 +24,7 @@ def _dataset(name: str) -> DemoDataset:
 
 DATASETS = {name: _dataset(name) for name in ("style", "knowledge", "instruction")}
 """The demo datasets by name."""
+
+GENERAL = {name: DATA / f"{name}.jsonl" for name in ("replay", "probe")}
+"""General rows, in English and Chinese: those mixed into training so that less is forgotten, and
+those that forgetting is measured on."""

@@ -1,7 +1,6 @@
 """The adapter: which layers get one, how it starts, how it is saved."""
 
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -12,15 +11,11 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import PreTrainedModel
 
+from easytune import model_shape
 from easytune.config import LoraSection
 from easytune.engine.failures import first_line
 from easytune.errors import AdapterMismatch, FileMissing, OptionUnsupported, TargetModuleMissing
 
-_ATTENTION = re.compile(r"(^|\.)(self_attn|attn|attention|self_attention|mixer_attn)(\.|$)")
-_MLP = re.compile(r"(^|\.)(mlp|feed_forward|ffn|feedforward|fc1|fc2)(\.|$)")
-_EXPERT = re.compile(r"(^|\.)(experts|router|gate)(\.|$)")
-_EXPERT_PARTS = {"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
-_GROUPS = ("all-linear", "attention", "attention+mlp")
 _PISSA_START = "pissa_start"
 _WEIGHTS = "adapter_model.safetensors"
 
@@ -36,10 +31,12 @@ def target_modules(model: PreTrainedModel, wished: tuple[str, ...]) -> list[str]
     groups = layers
     if has_fused_experts(model):
         # PEFT would put the adapters of these names on all experts, and none on the layers.
-        groups = [name for name in layers if name.rpartition(".")[2] not in _EXPERT_PARTS]
+        groups = [
+            name for name in layers if name.rpartition(".")[2] not in model_shape.EXPERT_PARTS
+        ]
     chosen: set[str] = set()
     for wish in wished:
-        chosen |= _resolve(wish, groups if wish in _GROUPS else layers)
+        chosen |= _resolve(wish, groups if wish in model_shape.GROUPS else layers)
     short = _short(chosen)
     matched = {n for n, _ in model.named_modules() if n.rpartition(".")[2] in short}
     return sorted(short if matched == chosen else chosen)
@@ -51,7 +48,7 @@ def linear_layers(model: PreTrainedModel) -> list[str]:
     return [
         name
         for name, module in model.named_modules()
-        if _is_linear(module) and module is not top and not _EXPERT.search(name)
+        if _is_linear(module) and module is not top and model_shape.takes_adapter(name)
     ]
 
 
@@ -152,15 +149,10 @@ def _refuse_partial(model: PeftModel, adapter: Path) -> None:
 
 
 def _resolve(wish: str, layers: list[str]) -> set[str]:
-    match wish:
-        case "all-linear":
-            found = set(layers)
-        case "attention":
-            found = {name for name in layers if _ATTENTION.search(name)}
-        case "attention+mlp":
-            found = {name for name in layers if _ATTENTION.search(name) or _MLP.search(name)}
-        case _:
-            found = {name for name in layers if name == wish or name.endswith(f".{wish}")}
+    if wish in model_shape.GROUPS:
+        found = {name for name in layers if model_shape.in_group(wish, model_shape.group(name))}
+    else:
+        found = {name for name in layers if name == wish or name.endswith(f".{wish}")}
     if not found:
         raise TargetModuleMissing(module=wish, available=", ".join(sorted(_short(layers))))
     return found

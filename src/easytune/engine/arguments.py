@@ -83,6 +83,8 @@ def check(config: TrainConfig, device: torch.device) -> None:
     _check_extra(config.output.training_args)
     _check_optimizer(config)
     _need("monitor.report_to", config.monitor.report_to)
+    if config.monitor.forgetting_limit and not config.monitor.forgetting:
+        raise OptionUnsupported("monitor.forgetting_limit", "@engine.reason.meter_off")
     if config.memory.liger_kernel:
         if device.type == "cpu":
             raise OptionUnsupported("memory.liger_kernel", "@engine.reason.no_gpu")

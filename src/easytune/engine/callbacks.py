@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from easytune.engine.trainer import PackedTrainer
 from easytune.events import Checkpoint, Evaluated, Sample, Sampled, Step
 
 Sampler = Callable[[], list[Sample]]
+Worth = Callable[[TrainerState, Sequence[int]], int | None]
+"""Which of the steps with a checkpoint is to be kept, whatever its age."""
 
 
 @dataclass
@@ -43,9 +45,11 @@ class Conductor(TrainerCallback):
         stop: StopSignal,
         report: Reporter,
         floor_gb: float,
+        has_meter: bool = False,
     ) -> None:
         self.trainer, self.rhythm, self.monitor = trainer, rhythm, monitor
         self.stop, self.report, self.floor_gb = stop, report, floor_gb
+        self.measures = has_meter or bool(trainer.held_out)
         self.ending, self._looked_at_disk = Ending(), 0.0
 
     def on_step_end(
@@ -60,7 +64,7 @@ class Conductor(TrainerCallback):
             control.should_training_stop = control.should_save = control.should_log = True
             return
         control.should_log = self.rhythm.logs(step)
-        control.should_evaluate = bool(self.trainer.held_out) and self.rhythm.evaluates(step)
+        control.should_evaluate = self.measures and self.rhythm.evaluates(step)
         control.should_save = self.rhythm.saves(step)
         if control.should_evaluate:
             self.report.phase("evaluating")
@@ -147,7 +151,8 @@ class Narrator(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Show how the model answers now."""
-        self._sample(state.global_step)
+        if self.trainer.held_out:
+            self._sample(state.global_step)
         self.report.phase("saving" if control.should_save else "training")
 
     def on_save(
@@ -186,15 +191,17 @@ class Narrator(TrainerCallback):
 class Keeper(TrainerCallback):
     """Removes old checkpoints, only after a newer one has been sealed."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, limit: int, worth_keeping: Worth | None = None) -> None:
+        self.limit, self.worth_keeping = limit, worth_keeping
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Keep the newest ones and the best one."""
+        """Keep the newest ones, the best one, and what the run may return to for another reason."""
         found = checkpoints.sealed(Path(args.output_dir or "."))
         newest = sorted(found, key=checkpoints.step_of, reverse=True)
-        for folder in newest[self.limit :]:
-            if str(folder) != state.best_model_checkpoint:
+        steps = [checkpoints.step_of(folder) for folder in newest]
+        worth = self.worth_keeping(state, steps) if self.worth_keeping else None
+        for folder, step in list(zip(newest, steps, strict=True))[self.limit :]:
+            if str(folder) != state.best_model_checkpoint and step != worth:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -12,8 +12,10 @@ from easytune.events import Failed
 
 _MEMORY_WORDS = (
     "defaultcpuallocator", "can't allocate memory", "out of memory", "cannot allocate memory",
-    "bad_alloc",
+    "bad_alloc", "memoryerror",
 )  # fmt: skip
+# What libraries print before they end the process themselves.
+_LAST_WORDS = (*_MEMORY_WORDS, "memory allocation of", "resource temporarily unavailable")
 # What saving says when the disk is full; none of it mentions the disk.
 _SAVING_WORDS = ("unexpected pos", "pytorchstreamwriter", "no space left", "safetensorerror")
 
@@ -33,6 +35,11 @@ def classify(error: BaseException, config: TrainConfig | None, folder: Path) -> 
     if isinstance(error, ModuleNotFoundError) and error.name:
         return DependencyMissing(option="@engine.this_run", package=_package(error.name))
     return Unexpected(reason=f"{type(error).__name__}: {first_line(error)}")
+
+
+def speaks_of_memory(text: str) -> bool:
+    """Tell whether the last words of a process say that it was short of memory."""
+    return any(words in text.lower() for words in _LAST_WORDS)
 
 
 def _package(name: str) -> str:

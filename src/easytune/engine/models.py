@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -38,8 +39,13 @@ class Loaded:
     """Whether training computes in `dtype` by automatic casts: some weights are in fp32."""
 
 
-def load(config: TrainConfig, folder: Path) -> Loaded:
-    """Return the model of a run with its adapter, on its device, proved to run as planned."""
+def load(
+    config: TrainConfig, folder: Path, before_adapter: Callable[[Loaded], None] | None = None
+) -> Loaded:
+    """Return the model of a run with its adapter, on its device, proved to run as planned.
+
+    `before_adapter` is shown the base that is going to get an adapter.
+    """
     device = hardware.device(config.memory.device)
     wish = _attention(config, device)
     size = parameters(folder)
@@ -49,6 +55,8 @@ def load(config: TrainConfig, folder: Path) -> Loaded:
     attention.register()
     plan = probe.plan(base, wish, config.data.packing)
     probe.apply(base, plan)
+    if before_adapter and config.model.method != "full":
+        before_adapter(Loaded(base, base, plan, device, dtype, autocast=False))
     model = _prepare(config, base, folder)
     return Loaded(model, base, plan, device, dtype, _needs_autocast(config, model, dtype))
 

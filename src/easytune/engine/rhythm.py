@@ -25,6 +25,11 @@ class Rhythm:
         """Tell whether held-out rows are measured after `step`; the last always is."""
         return step == self.total or step % self.evaluation == 0
 
+    def evaluations_after(self, step: int) -> int:
+        """Return how many evaluations follow that after `step`, the last one included."""
+        regular = self.total // self.evaluation - step // self.evaluation
+        return regular + (step < self.total and self.total % self.evaluation > 0)
+
     def saves(self, step: int) -> bool:
         """Tell whether a checkpoint is due after `step`; the last always is."""
         return step == self.total or step % self.saving == 0

@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from easytune import config_file
+from easytune import config_file, forgetting
 from easytune.data.gathering import UsedVersion
 from easytune.data.stored import Reference
+from easytune.events import Forgetting
 from easytune.job import Job, run_name
 
 _LINE, _HELD_OUT = "#4f46e5", "#ea580c"
+_FORGOT = "#0f766e"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class Facts:
     ended: str
     metrics: dict[str, float]
     history: list[dict[str, Any]]
-    """transformers' log history: entries with step and `loss` or `eval_loss`."""
+    """transformers' log history: entries with step and `loss`, `eval_loss` or `forgetting`."""
+    forgetting: Forgetting | None = None
+    """What the weights that the run ends with have forgotten; None when that was not measured."""
 
 
 def write(folder: Path, facts: Facts) -> None:
@@ -43,6 +47,7 @@ def write(folder: Path, facts: Facts) -> None:
         "metrics": facts.metrics,
         "dataset_versions": versions,
         "history": facts.history,
+        "forgetting": facts.forgetting and facts.forgetting.model_dump(mode="json"),
     }
     (folder / "metrics.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     draw(folder / "loss.png", facts.history)
@@ -64,6 +69,7 @@ def card(facts: Facts, config_text: str) -> str:
         ("Time", _duration(facts.metrics.get("seconds", 0))),
         ("Device", f"{facts.device}, {facts.precision}"),
         *_losses(facts.metrics),
+        *_forgotten(facts),
         ("Seed", str(config.schedule.seed)),
         ("Versions", ", ".join(f"{n} {v}" for n, v in facts.job.versions.items())),
     ]
@@ -72,13 +78,14 @@ def card(facts: Facts, config_text: str) -> str:
         header=_header(facts, library),
         name=run_name(config),
         table=table,
+        forgetting=_by_category(facts),
         loading=_loading(facts, library),
         config=config_text.strip(),
     )
 
 
 def draw(path: Path, history: list[dict[str, Any]]) -> None:
-    """Draw the loss curves as a picture."""
+    """Draw the loss curves, and that of forgetting on an axis of its own, as a picture."""
     # Imported here: it costs half a second that no run should wait for at its start.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -94,7 +101,15 @@ def draw(path: Path, history: list[dict[str, Any]]) -> None:
     axes.grid(alpha=0.25)
     if axes.lines:
         axes.legend(frameon=False)
+    scores = [(entry["step"], entry["forgetting"]) for entry in history if "forgetting" in entry]
+    if scores:
+        _draw_forgetting(axes.twinx(), scores)
     FigureCanvasAgg(figure).print_figure(str(path), dpi=110)
+
+
+def _draw_forgetting(axes: Any, scores: list[tuple[float, float]]) -> None:
+    axes.plot(*zip(*scores, strict=True), color=_FORGOT, linestyle="--", marker="o", ms=3)
+    axes.set_ylabel("Forgetting (nats per token)", color=_FORGOT)
 
 
 def _version(used: UsedVersion) -> str:
@@ -111,6 +126,35 @@ def _losses(metrics: dict[str, float]) -> list[tuple[str, str]]:
         best = f"{metrics['held_out_loss']:.4f} at step {metrics['best_step']:.0f}"
         rows.append(("Best held-out loss", best))
     return rows
+
+
+def _forgotten(facts: Facts) -> list[tuple[str, str]]:
+    found = facts.forgetting
+    if found is None:
+        reason = "" if facts.job.config.monitor.forgetting else " (switched off)"
+        return [("Forgetting", f"not measured{reason}")]
+    kept = f"retention {100 * forgetting.retention(found.score):.1f}%"
+    interval = f"95% interval {found.low:.3f} to {found.high:.3f}"
+    probe = facts.job.config.monitor.probe
+    score = f"{found.score:.3f} nats per token ({interval}), {forgetting.band(found.score)}; {kept}"
+    read = f"{found.sequences} sequences of `{Path(probe).name}`, {found.tokens} tokens"
+    return [("Forgetting", score), ("Measured on", read)]
+
+
+def _by_category(facts: Facts) -> str:
+    """Return the table of forgetting by category, "" without categories."""
+    found = facts.forgetting
+    if found is None or len(found.categories) < 2:
+        return ""
+    rows = "\n".join(
+        f"| {_cell(name)} | {one.score:.3f} | {one.low:.3f} to {one.high:.3f} | {one.sequences} |"
+        for name, one in sorted(found.categories.items(), key=lambda item: -item[1].score)
+    )
+    return _FORGETTING.format(rows=rows)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def _header(facts: Facts, library: str) -> str:
@@ -142,7 +186,7 @@ _CARD = """\
 {table}
 
 ![Loss over steps](loss.png)
-
+{forgetting}
 ## Use it
 
 ```python
@@ -156,6 +200,16 @@ Save this as `run.yaml`, then run `easytune train run.yaml`.
 ```yaml
 {config}
 ```
+"""
+
+_FORGETTING = """
+## What it forgot
+
+Loss on general text minus that of the base model, in nats per token; zero is nothing forgotten.
+
+| Category | Forgetting | 95% interval | Sequences |
+|---|---|---|---|
+{rows}
 """
 
 _LOAD_ADAPTER = """\

@@ -118,19 +118,26 @@ class PackedTrainer(Trainer):
         super().log(logs, start_time)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Return the mean loss over the learned tokens of all held-out rows as `eval_loss`."""
-        with unchanged_random_state(), torch.no_grad():
-            loss = self._held_out_loss()
-        metrics = {"eval_loss": loss}
-        if not math.isfinite(loss):
-            raise Diverged(step=self.state.global_step, learning_rate=self._get_learning_rate())
-        if self.state.best_metric is None or loss < self.state.best_metric:
-            self.state.best_metric, self.state.best_global_step = loss, self.state.global_step
-        self.log(dict(metrics))
+        """Return the mean loss over the learned tokens of all held-out rows as `eval_loss`.
+
+        Without held-out rows nothing, but what else is measured at an evaluation is.
+        """
+        metrics = {"eval_loss": self._judged()} if self.held_out else {}
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def _judged(self) -> float:
+        """Return the held-out loss, after reporting it and whether it is the best so far."""
+        with unchanged_random_state(), torch.no_grad():
+            loss = self._held_out_loss()
+        if not math.isfinite(loss):
+            raise Diverged(step=self.state.global_step, learning_rate=self._get_learning_rate())
+        if self.state.best_metric is None or loss < self.state.best_metric:
+            self.state.best_metric, self.state.best_global_step = loss, self.state.global_step
+        self.log({"eval_loss": loss})
+        return loss
 
     def _held_out_loss(self) -> float:
         was_training = self.model.training  # type: ignore[union-attr]

@@ -57,11 +57,15 @@ def _outcome(folder: JobFolder, report: Reporter, stop: StopSignal) -> Event:
 
 
 def _do(job: Job, folder: JobFolder, report: Reporter, stop: StopSignal) -> Event:
-    from easytune.engine import training
-
     match job.task:
         case "train":
+            from easytune.engine import training
+
             return training.train(job, folder, report, stop)
+        case "check":
+            from easytune.engine import check
+
+            return check.check(job, folder, report, stop)
 
 
 def _read(folder: JobFolder) -> Job:

@@ -29,9 +29,15 @@ class Since(NamedTuple):
 
 def references(config: TrainConfig) -> list[Reference]:
     """Return the versions a run is to learn from or to be measured on, each once."""
-    named = [*config.data.datasets, config.data.held_out_file or ""]
+    named = [*config.data.datasets, config.data.held_out_file or "", *general(config)]
     found = [reference for name in named if (reference := Reference.parse(name))]
     return list(dict.fromkeys(found))
+
+
+def general(config: TrainConfig) -> list[str]:
+    """Return the datasets of general rows that a run uses: to replay, to measure forgetting on."""
+    replay = [config.data.replay] if config.data.replay_share > 0 else []
+    return replay + ([config.monitor.probe] if config.monitor.forgetting else [])
 
 
 def pinned(config: TrainConfig, library: Library) -> TrainConfig:
@@ -39,10 +45,13 @@ def pinned(config: TrainConfig, library: Library) -> TrainConfig:
 
     Raises DatasetUnknown and VersionUnknown.
     """
-    held_out = config.data.held_out_file
+    held_out, used = config.data.held_out_file, general(config)
+    replay, probe = config.data.replay, config.monitor.probe
     return config.changed(
         data__datasets=tuple(_pinned(name, library) for name in config.data.datasets),
         data__held_out_file=held_out and _pinned(held_out, library),
+        data__replay=_pinned(replay, library) if replay in used else replay,
+        monitor__probe=_pinned(probe, library) if probe in used else probe,
     )
 
 

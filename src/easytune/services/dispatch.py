@@ -2,7 +2,6 @@
 
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -10,11 +9,10 @@ from pathlib import Path
 
 from easytune import locks, records
 from easytune.job import JobFolder
-from easytune.services import folders, processes
+from easytune.services import folders, launching, processes
 
 LOCK = "dispatch.lock"
 TICK_S = 0.5
-LAUNCH_S = 20.0
 RETRY_S = 30.0
 
 _log = logging.getLogger(__name__)
@@ -51,7 +49,9 @@ class Dispatcher:
                 return None
             self._clear_lost(found)
             folder = self._next(found)
-            return folder.id if folder and self._launch(folder) else None
+            if folder is None or self._must_wait_for_check():
+                return None
+            return folder.id if self._launch(folder) else None
 
     def start(self) -> None:
         """Serve the queue from a background thread until `close`."""
@@ -81,26 +81,18 @@ class Dispatcher:
         )
         return next((folder for folder in ready if folders.job_of(folder)), None)
 
+    def _must_wait_for_check(self) -> bool:
+        """End the launch check that is going on, if any: a run needs the memory it holds."""
+        check = folders.running_check(self._home)
+        if check and not check.stop.exists():
+            launching.end_check(check)
+        return check is not None
+
     def _launch(self, folder: JobFolder) -> bool:
         """Start the job's runner, and wait until it is seen to work or has ended."""
-        command = [sys.executable, "-m", "easytune.services.runner", str(folder.path)]
-        if self._worker:
-            command += ["--", *self._worker]
-        with folder.log.open("ab") as log:
-            runner = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                **processes.detached(),
-            )
+        runner = launching.start_runner(folder, self._worker)
         self._runners.append(runner)
-        give_up = time.monotonic() + LAUNCH_S
-        while time.monotonic() < give_up and runner.poll() is None:
-            if folder.process.exists():
-                return True
-            time.sleep(0.01)
-        begun = folder.process.exists() or folder.exit.exists()
+        begun = launching.begins(folder, runner)
         if not begun:
             self._retry_at[folder.id] = time.monotonic() + RETRY_S
         return begun

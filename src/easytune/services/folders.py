@@ -11,11 +11,24 @@ from easytune.job import Job, JobFolder
 
 def all_folders(home: Path) -> list[JobFolder]:
     """Return every job folder, oldest first. Drafts and foreign folders are left out."""
-    runs = paths.runs(home)
-    if not runs.is_dir():
+    return _folders_in(paths.runs(home))
+
+
+def check_folders(home: Path) -> list[JobFolder]:
+    """Return the folder of every launch check, oldest first."""
+    return _folders_in(paths.checks(home))
+
+
+def running_check(home: Path) -> JobFolder | None:
+    """Return the launch check that is going on; None without one."""
+    return next((folder for folder in reversed(check_folders(home)) if runs_now(folder)), None)
+
+
+def _folders_in(parent: Path) -> list[JobFolder]:
+    if not parent.is_dir():
         return []
-    names = sorted(path.name for path in runs.iterdir() if not path.name.startswith("."))
-    folders = [JobFolder(runs / name) for name in names]
+    names = sorted(path.name for path in parent.iterdir() if not path.name.startswith("."))
+    folders = [JobFolder(parent / name) for name in names]
     return [folder for folder in folders if folder.job.is_file()]
 
 

@@ -1,24 +1,14 @@
-"""How much memory is free, and how much a model or a training run will take. No torch."""
+"""How much memory a model or a training run will take, and what a process has. No torch."""
 
-import os
-import platform
-import shutil
-import subprocess
-import time
-from functools import cache
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import psutil
 
-from easytune import model_files
+from easytune import estimate, machine, model_files, model_shape
 from easytune.config import TrainConfig
-from easytune.errors import ModelIncomplete
+from easytune.errors import EasyTuneError, ModelIncomplete
 from easytune.generation import LoadingSection
-
-Device = Literal["cuda", "mps", "cpu"]
+from easytune.shapes import Device
 
 # Measured: Python with torch, transformers and peft loaded, before any weights.
 PROCESS_GB = 0.6
@@ -27,56 +17,37 @@ MARGIN_GB = 0.5
 _TRAINING_GB = 1.5
 _CACHE_SHARE = 0.15
 _SMALL_MODEL = 50e6
-_ASKED_AGAIN_S = 0.5
 _BYTES = {"bf16": 2.0, "fp16": 2.0, "fp32": 4.0, "8-bit": 1.1, "4-bit": 0.65}
 _GIGA = 1e9
 
 
-def device(wish: str) -> Device:
-    """Return where a model will most likely be held; only torch knows for certain."""
-    if wish in ("cuda", "mps", "cpu"):
-        return wish  # type: ignore[return-value]
-    if _has_gpu():
-        return "cuda"
-    return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
-
-
-def free_gb(where: Device) -> float:
-    """Return the memory nobody uses now, of the GPU or of the machine."""
-    gpu = _gpu_memory() if where == "cuda" else None
-    return gpu if gpu is not None else psutil.virtual_memory().available / _GIGA
-
-
 def model_gb(folder: Path, loading: LoadingSection) -> float:
     """Estimate what a host will take: weights in their format, room for caches, the process."""
-    where = device(loading.device)
+    where = machine.device(loading.device)
     weights = _parameters(folder) * _bytes_each(folder, loading, where) / _GIGA
     return weights * (1 + _CACHE_SHARE) + (0.0 if where == "cuda" else PROCESS_GB)
 
 
 def smallest_gb(folder: Path, loading: LoadingSection) -> float:
     """Estimate what a host will take when it may quantize what would not fit otherwise."""
-    can_shrink = find_spec("bitsandbytes") is not None and device(loading.device) != "mps"
+    can_shrink = machine.can_quantize(machine.device(loading.device))
     if loading.quantization != "auto" or not can_shrink:
         return model_gb(folder, loading)
     return model_gb(folder, loading.model_copy(update={"quantization": "4-bit"}))
 
 
-def training_gb(config: TrainConfig, folder: Path) -> float:
-    """Estimate what a training run will take, roughly, from the size of its base model.
+def training_gb(config: TrainConfig, folder: Path, home: Path) -> float:
+    """Estimate what a training run will take whose rows are not known: of the full length.
 
-    Weights, twice as much again for what passes through them, and for full fine-tuning
-    gradients and optimizer at 16 bytes per parameter.
+    Of a model whose layers cannot be told, twice its weights more.
     """
-    parameters = _parameters(folder)
-    match config.model.method:
-        case "full":
-            weights = parameters * 16
-        case "qlora":
-            weights = parameters * 2
-        case _:
-            weights = parameters * 2 * 3
-    return weights / _GIGA + _TRAINING_GB
+    try:
+        shape = model_shape.read(folder)
+        here = machine.look(config.memory.device, home)
+        return estimate.estimate(config, shape, None, here).peak_gb
+    except EasyTuneError:
+        bytes_each = 16 if config.model.method == "full" else 6
+        return _parameters(folder) * bytes_each / _GIGA + _TRAINING_GB
 
 
 def process_gb(pid: int) -> float:
@@ -101,53 +72,4 @@ def _bytes_each(folder: Path, loading: LoadingSection, where: Device) -> float:
     if loading.precision != "auto":
         return _BYTES[loading.precision]
     is_small = where == "cpu" and _parameters(folder) < _SMALL_MODEL
-    return 4.0 if is_small or (where == "cpu" and not _has_bf16()) else 2.0
-
-
-@cache
-def _has_bf16() -> bool:
-    """Tell whether the processor multiplies bf16; where it cannot be told, that it does not."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags or "amx_tile" in flags
-
-
-@cache
-def _has_gpu() -> bool:
-    try:
-        built_without = "+cpu" in metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        built_without = True
-    return not built_without and _gpu_memory() is not None
-
-
-_asked: dict[str, tuple[float, float | None]] = {}
-
-
-def _gpu_memory() -> float | None:
-    """Return the free GB of the first visible NVIDIA GPU; None without one."""
-    at, free = _asked.get("gpu", (float("-inf"), None))
-    if time.monotonic() - at > _ASKED_AGAIN_S:
-        free = _ask_driver()
-        _asked["gpu"] = (time.monotonic(), free)
-    return free
-
-
-def _ask_driver() -> float | None:
-    program = _driver_tool()
-    if program is None:
-        return None
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
-    command = [program, "--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", first]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return int(done.stdout.split()[0]) * 2**20 / _GIGA
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return None
-
-
-@cache
-def _driver_tool() -> str | None:
-    return shutil.which("nvidia-smi")
+    return 4.0 if is_small or (where == "cpu" and not machine.has_bf16(where)) else 2.0

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from easytune import model_files, settings, wire
+from easytune import machine, model_files, settings, wire
 from easytune.config import ModelSection
 from easytune.errors import ConfigInvalid, ConfigUnreadable, EasyTuneError, Unexpected
 from easytune.generation import LoadingSection
@@ -264,7 +264,7 @@ class Pool:
         coming = sum(max(0.0, s.need_gb - s.memory_gb()) for s in same if s.state == "loading")
         run = self._room.wanted()
         reserved = run.missing_gb if run and run.device == slot.device else 0.0
-        free = memory.free_gb(slot.device) - memory.MARGIN_GB - coming - reserved
+        free = machine.free_gb(slot.device) - memory.MARGIN_GB - coming - reserved
         if limits.memory_budget_gb is None:
             return free
         held = sum(max(s.memory_gb(), s.need_gb if s.state == "loading" else 0) for s in others)
@@ -339,10 +339,10 @@ class Pool:
         for slot in self.slots():
             slot.wanted_by = None
         if run is None:
-            if self._room.is_training() and memory.free_gb("cpu") < _PRESSURE_GB:
+            if self._room.is_training() and machine.free_gb("cpu") < _PRESSURE_GB:
                 self._give_up_oldest("training")
             return
-        while run.missing_gb > memory.free_gb(run.device) - memory.MARGIN_GB:
+        while run.missing_gb > machine.free_gb(run.device) - memory.MARGIN_GB:
             holders = [slot for slot in self.slots() if slot.device == run.device]
             idle = [slot for slot in holders if slot.is_idle and slot.host is not None]
             if not idle:

@@ -6,6 +6,7 @@ import yaml
 
 from easytune import i18n
 from easytune.job import Job
+from easytune.services import forgotten
 from easytune.services.log import without_secrets
 from easytune.services.story import Story
 
@@ -20,11 +21,17 @@ def compose(order: Job, story: Story, log_lines: list[str]) -> str:
         f"Step {story.step} of {story.total_steps or '?'}, phase {story.phase or 'none'}, "
         f"device {story.device or 'unknown'}",
         *_failure(story, log_lines),
+        *_forgetting(story),
         *(f"Notice {notice.code} {notice.values}" for notice in story.notices),
         f"\nSettings that differ from the defaults:\n{yaml.safe_dump(config, allow_unicode=True)}",
         "\n".join(["Log:", *log_lines]),
     ]
     return without_secrets("\n".join(parts))
+
+
+def _forgetting(story: Story) -> list[str]:
+    measured = story.final_forgetting
+    return [f"Step {measured.step}: {forgotten.told(measured, 'en')}"] if measured else []
 
 
 def _failure(story: Story, log_lines: list[str]) -> list[str]:

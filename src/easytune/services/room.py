@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from easytune import model_files, records
+import psutil
+
+from easytune import machine, model_files, records
 from easytune.errors import EasyTuneError
 from easytune.job import JobFolder
 from easytune.services import folders, memory
+from easytune.shapes import Device
 
 # Once it has made a step, a run has what it needs.
 _STEPPED = b'"kind": "step"'
@@ -18,7 +21,7 @@ class Wanted:
     """A run that waits or starts, and the memory it has yet to take."""
 
     id: str
-    device: memory.Device
+    device: Device
     missing_gb: float
 
 
@@ -32,7 +35,10 @@ class Room:
         self._needs: dict[str, Wanted | None] = {}
 
     def wanted(self) -> Wanted | None:
-        """Return the run that starts now, or the one that starts next if none is going on."""
+        """Return the run that starts now, or the one that starts next if none is going on.
+
+        Without any, the launch check that is going on.
+        """
         unfinished = [f for f in folders.all_folders(self._home) if not f.exit.exists()]
         running = [folder for folder in unfinished if folders.runs_now(folder)]
         for folder in running:
@@ -41,7 +47,8 @@ class Room:
         if running:
             return None
         waiting = (folder for folder in unfinished if folders.waits(folder))
-        first = next(waiting, None)
+        # A launch check takes what its run would.
+        first = next(waiting, None) or folders.running_check(self._home)
         return self._missing(first) if first else None
 
     def is_training(self) -> bool:
@@ -66,7 +73,7 @@ class Room:
         if need is None:
             return None
         worker = (records.read(folder.process) or {}).get("worker") or {}
-        taken = memory.process_gb(int(worker.get("pid") or 0)) if need.device == "cpu" else 0.0
+        taken = _taken_gb(int(worker.get("pid") or 0)) if need.device == "cpu" else 0.0
         return Wanted(need.id, need.device, max(0.0, need.missing_gb - taken))
 
     def _need(self, folder: JobFolder) -> Wanted | None:
@@ -79,5 +86,14 @@ class Room:
             return None
         if base is None:
             return None
-        where = memory.device(order.config.memory.device)
-        return Wanted(folder.id, where, memory.training_gb(order.config, base))
+        where = machine.device(order.config.memory.device)
+        return Wanted(folder.id, where, memory.training_gb(order.config, base, self._home))
+
+
+def _taken_gb(pid: int) -> float:
+    """Return the memory of a process and of its children: a launch check works in one."""
+    try:
+        children = psutil.Process(pid).children()
+    except psutil.Error:
+        return 0.0
+    return memory.process_gb(pid) + sum(memory.process_gb(child.pid) for child in children)

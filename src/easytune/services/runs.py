@@ -21,7 +21,7 @@ from easytune.errors import (
 from easytune.events import Failed, Finished, Stopped
 from easytune.job import Job, JobFolder
 from easytune.remedies import free_folder
-from easytune.services import data_links, folders, log, submission
+from easytune.services import data_links, discovery, folders, log, strength, submission
 from easytune.services import evidence as proof
 from easytune.services.evidence import ACTIVE, ENDED, State
 from easytune.services.report import compose
@@ -112,7 +112,7 @@ class Runs:
             folder.stopping,
             folder.revoked,
         )
-        marks = [_mark(file) for file in files]
+        marks = [records.mark(file) for file in files]
         # A killed runner leaves no trace in any file, only a lock that nobody holds.
         marks.append("" if folder.exit.exists() else str(proof.gather(folder).alive))
         if not folder.process.exists():
@@ -177,6 +177,27 @@ class Runs:
         start = "base_model" if config.model.method == "full" else "adapter"
         return config.changed(**{f"model__{start}": str(result), "output__folder": None})
 
+    def models_by_step(self, run_id: str) -> dict[int, str]:
+        """Return step -> model id of each checkpoint one can talk to. Raises RunMissing.
+
+        Of this run, and of those it continues up to where it left them.
+        """
+        return self._models_by_step(run_id, frozenset())
+
+    def can_be_halved(self, run_id: str) -> bool:
+        """Tell whether the result is an adapter whose strength can be halved. Raises RunMissing."""
+        return strength.can_be_halved(self.folder(run_id).adapter)
+
+    def halve(self, run_id: str) -> str:
+        """Make a copy of the result at half strength; return the id of that model.
+
+        Raises RunMissing, and what `strength.halve` raises.
+        """
+        target = paths.exports(self._home) / f"{run_id}-half"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        strength.halve(self.folder(run_id).adapter, target)
+        return str(target)
+
     def log_tail(self, run_id: str, lines: int = 50) -> list[str]:
         """Return the last lines the job printed. Raises RunMissing."""
         return log.tail(self.folder(run_id).log, lines)
@@ -205,13 +226,28 @@ class Runs:
             story = self._folds.setdefault(run_id, Fold(folder)).tell()
         if story.state == "queued":
             story.queue_position = self._queue_position(folder)
-        step = step_of(order.resume_from) if order.resume_from else None
-        if step is None or order.continues is None or order.continues in seen | {run_id}:
+        seen |= {run_id}
+        if (before := _before(order, seen)) is None:
             return story
+        earlier, step = before
         try:
-            return story.after(self._story(order.continues, seen | {run_id}), step)
+            return story.after(self._story(earlier, seen), step)
         except RunMissing:
             return story
+
+    def _models_by_step(self, run_id: str, seen: frozenset[str]) -> dict[int, str]:
+        order, folder = self._order(run_id), self.folder(run_id)
+        whole = discovery.whole_checkpoints(folder.checkpoints)
+        own = {step: f"{run_id}@{step}" for step, _ in whole}
+        seen |= {run_id}
+        if (before := _before(order, seen)) is None:
+            return own
+        earlier, limit = before
+        try:
+            found = self._models_by_step(earlier, seen)
+        except RunMissing:
+            return own
+        return {step: model for step, model in found.items() if step <= limit} | own
 
     def _summary(self, folder: JobFolder) -> RunSummary | None:
         order = self._job(folder)
@@ -242,7 +278,7 @@ class Runs:
         return [path for path in checkpoints.sealed(folder) if self._is_whole(path)]
 
     def _is_whole(self, checkpoint: Path) -> bool:
-        key = (checkpoint, _mark(checkpoint / checkpoints.MANIFEST))
+        key = (checkpoint, records.mark(checkpoint / checkpoints.MANIFEST))
         if key not in self._verified:
             try:
                 checkpoints.verify(checkpoint)
@@ -283,6 +319,14 @@ class Runs:
         return [summary for folder in found if (summary := self._summary(folder))]
 
 
+def _before(order: Job, seen: frozenset[str]) -> tuple[str, int] | None:
+    """Return the run that a run goes on from and the step it left it at; None for a first run."""
+    step = step_of(order.resume_from) if order.resume_from else None
+    if step is None or order.continues is None or order.continues in seen:
+        return None
+    return order.continues, step
+
+
 def _ending(folder: JobFolder) -> Finished | Stopped | Failed | None:
     size = folder.events.stat().st_size if folder.events.exists() else 0
     last, _ = events.read(folder.events, max(0, size - _ENDING_REACH))
@@ -314,11 +358,3 @@ def _lengthened(config: TrainConfig, longer: dict[str, Any], step: int) -> Train
     elif (asked := changed.schedule.max_steps) is not None and asked <= step:
         raise NotLonger(asked=asked, done=step)
     return changed
-
-
-def _mark(file: Path) -> str:
-    try:
-        status = file.stat()
-    except OSError:
-        return "-"
-    return f"{status.st_mtime_ns:x}.{status.st_size:x}"

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from easytune import wire
+from easytune import machine, wire
 from easytune.errors import EasyTuneError
 from easytune.generation import LoadingSection
-from easytune.services import hosts, memory
+from easytune.services import hosts
 from easytune.services.catalogue import Model
 from easytune.services.hosts import Host
+from easytune.shapes import Device
 
 State = Literal["loading", "ready", "answering", "failed"]
 Reason = Literal["asked", "idle", "budget", "training"]
@@ -63,9 +64,9 @@ class Slot:
         return not self.users and not (self.host and self.host.requests)
 
     @property
-    def device(self) -> memory.Device:
+    def device(self) -> Device:
         """Return where its weights are."""
-        return memory.device(self.loading.device)
+        return machine.device(self.loading.device)
 
     def memory_gb(self) -> float:
         """Return what it holds now: of the GPU as its host says, else of the machine."""

@@ -17,6 +17,7 @@ from easytune.events import (
     Event,
     Failed,
     Finished,
+    Forgetting,
     Notice,
     Phase,
     Resources,
@@ -51,6 +52,10 @@ class Story:
     held_out: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[int, float] | None = None
     """The evaluation with the lowest held-out loss."""
+    forgetting: list[Forgetting] = field(default_factory=list)
+    """What was measured on the general probe, in the order of the steps."""
+    final_forgetting: Forgetting | None = None
+    """The measurement reported last: once the run has ended, that of the weights it kept."""
     tokens_per_second: float | None = None
     memory_gb: float | None = None
     resources: Resources | None = None
@@ -78,11 +83,14 @@ class Story:
     def after(self, earlier: "Story", step: int) -> "Story":
         """Return this story with the curves of an earlier run, up to `step`, before its own."""
         held_out = _upto(earlier.held_out, step) + self.held_out
+        measured = [one for one in earlier.forgetting if one.step <= step]
         return replace(
             self,
             losses=_upto(earlier.losses, step) + self.losses,
             learning_rates=_upto(earlier.learning_rates, step) + self.learning_rates,
             held_out=held_out,
+            forgetting=_measured(measured, self.forgetting),
+            final_forgetting=self.final_forgetting or next(reversed(measured), None),
             best=min(held_out, key=lambda point: point[1], default=None),
             samples=[shown for shown in earlier.samples if shown.step <= step] + self.samples,
             step=max(self.step, step),
@@ -137,6 +145,11 @@ class Fold:
             case Evaluated(step=step, loss=loss) if math.isfinite(loss):
                 story.held_out.append((step, loss))
                 story.best = min(story.held_out, key=lambda point: point[1])
+            case Forgetting(score=score, low=low, high=high) if all(
+                map(math.isfinite, (score, low, high))
+            ):
+                story.forgetting = _measured(story.forgetting, [event])
+                story.final_forgetting = event
             case Sampled():
                 story.samples.append(event)
             case Resources():
@@ -203,6 +216,15 @@ def _remarks(ending: Event | None, state: State, evidence: Evidence) -> list[Not
 
 def _upto(curve: list[tuple[int, float]], step: int) -> list[tuple[int, float]]:
     return [point for point in curve if point[0] <= step]
+
+
+def _measured(earlier: list[Forgetting], later: list[Forgetting]) -> list[Forgetting]:
+    """Return measurements in the order of steps, of each step the later one.
+
+    A run that ends with the weights of an earlier step measures that step once more.
+    """
+    by_step = {one.step: one for one in [*earlier, *later]}
+    return [by_step[step] for step in sorted(by_step)]
 
 
 def _copied(story: Story) -> Story:

@@ -8,6 +8,7 @@ from easytune import model_files
 from easytune.config import TrainConfig
 from easytune.data import sources, stored
 from easytune.errors import DiskFull, FileMissing, OutputNotEmpty
+from easytune.services import data_links
 
 MARGIN_GB = 0.25
 _BUNDLED = "demo/"
@@ -19,17 +20,15 @@ _USUAL_WIDTH = 1024
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     """Return the config with every path absolute: the job runs in another folder than its user."""
     model, data, output = config.model, config.data, config.output
+    held_out = data.held_out_file
     is_folder = model.base_model != "demo" and Path(model.base_model).expanduser().is_dir()
     return config.changed(
         model__base_model=_absolute(model.base_model) if is_folder else model.base_model,
         model__adapter=model.adapter and _absolute(model.adapter),
-        data__datasets=tuple(
-            name if _is_no_path(name) else _absolute(name) for name in data.datasets
-        ),
-        data__held_out_file=data.held_out_file
-        and (
-            data.held_out_file if _is_no_path(data.held_out_file) else _absolute(data.held_out_file)
-        ),
+        data__datasets=tuple(map(_absolute_dataset, data.datasets)),
+        data__held_out_file=held_out and _absolute_dataset(held_out),
+        data__replay=_absolute_dataset(data.replay),
+        monitor__probe=_absolute_dataset(config.monitor.probe),
         data__chat_template=data.chat_template and _absolute(data.chat_template),
         output__folder=output.folder and _absolute(output.folder),
     )
@@ -43,7 +42,7 @@ def check(config: TrainConfig, home: Path) -> None:
     VersionDamaged.
     """
     data = config.data
-    for name in filter(None, (*data.datasets, data.held_out_file)):
+    for name in filter(None, (*data.datasets, data.held_out_file, *data_links.general(config))):
         sources.resolve(name, home)
     for path in filter(None, (data.chat_template, config.model.adapter)):
         if not Path(path).exists():
@@ -99,8 +98,8 @@ def _check_space(home: Path, need_gb: float) -> None:
         raise DiskFull(round(free_gb, 1), round(need_gb, 1), str(home))
 
 
-def _is_no_path(name: str) -> bool:
-    return name.startswith((_BUNDLED, stored.PREFIX))
+def _absolute_dataset(name: str) -> str:
+    return name if name.startswith((_BUNDLED, stored.PREFIX)) else _absolute(name)
 
 
 def _absolute(path: str) -> str:

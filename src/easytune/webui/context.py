@@ -6,7 +6,9 @@ from pathlib import Path
 import gradio as gr
 
 from easytune import i18n
+from easytune.services.advice import Advice
 from easytune.services.chat import Chat
+from easytune.services.checks import Checks
 from easytune.services.comparisons import Comparisons
 from easytune.services.conversations import Conversations
 from easytune.services.datasets import Datasets
@@ -34,6 +36,8 @@ class Context:
     comparisons: Comparisons
     votes: Votes
     datasets: Datasets
+    advice: Advice
+    checks: Checks
     default_language: str = i18n.DEFAULT_LANGUAGE
     """Language of visitors who have not chosen one: the server's `--lang`."""
 
@@ -53,6 +57,8 @@ class Context:
             comparisons=Comparisons(store, chat),
             votes=Votes(store),
             datasets=Datasets(home, runs),
+            advice=Advice(home),
+            checks=Checks(home),
             default_language=default_language,
         )
 

@@ -15,14 +15,17 @@ from easytune.config import TrainConfig
 from easytune.data.versions.library import Library
 from easytune.errors import RunMissing
 from easytune.i18n import t
+from easytune.services import forgotten
 from easytune.services.runs import Runs, RunSummary
 from easytune.services.story import Story
-from easytune.webui import plots, run_data, run_view
+from easytune.webui import forgetting_view, plots, run_data, run_view
+from easytune.webui.forgetting_view import Ways
 from easytune.webui.language import label
 
 PARTS = (
     "picker", "state", "status", "failure", "fix_row", "fill_form", "apply", "chart",
-    "resources", "samples", "result", "data", "resume", "notices", "log", "stop", "stop_now",
+    "forgetting", "resources", "samples", "result", "data", "resume", "notices", "log", "stop",
+    "stop_now",
 )  # fmt: skip
 Shown = dict[str, Any]
 Update = dict[str, Any]
@@ -85,6 +88,7 @@ class Monitor:
         has_adapter = story.has_ended and folder.is_dir() and any(folder.iterdir())
         return {
             "picker": _picker(runs, run_id, lang),
+            "forgetting": {"value": self._forgetting(story, run, lang)},
             **_telling(story, run, lang),
             "result": {
                 "value": run_view.result(story, str(folder) if has_adapter else "", run_id, lang)
@@ -94,12 +98,19 @@ class Monitor:
             **_offers(story, run.config),
         }
 
+    def _forgetting(self, story: Story, run: RunSummary, lang: str) -> dict[str, Any] | None:
+        ways = Ways()
+        if forgotten.is_severe(story):
+            halves = story.has_ended and self._runs.can_be_halved(run.id)
+            ways = Ways(self._runs.models_by_step(run.id), halves)
+        return forgetting_view.panel(story, run.config, ways, lang)
+
 
 def _telling(story: Story, run: RunSummary, lang: str) -> dict[str, Update]:
     """Return the parts that only tell."""
     return {
         "state": {"value": story.state},
-        "status": {"value": run_view.status(story, run.name, lang)},
+        "status": {"value": run_view.status(story, run.name, run.config, lang)},
         "failure": {"value": run_view.failure(story.failure, run.config, lang)},
         "chart": {"value": plots.loss_chart(story, lang)},
         "resources": {"value": _resources(story, lang)},
@@ -139,7 +150,7 @@ def _nothing(lang: str) -> dict[str, Update]:
     empty = run_view.nothing_yet(lang)
     hidden = ("fix_row", "fill_form", "apply", "resume", "stop", "stop_now")
     quiet = ("failure", "result", "data", "notices", "state")
-    drawn = ("chart", "resources", "samples", "log")
+    drawn = ("chart", "forgetting", "resources", "samples", "log")
     return {
         "picker": {"choices": [], "value": None, "visible": False},
         "status": {"value": empty},

@@ -17,7 +17,7 @@ from easytune.options import Option, declared
 
 STATIC_SECTIONS = (
     "app.", "monitor.", "form.", "train.", "option.", "data.", "chat.", "compare.", "settings.",
-    "datasets.", "dataset_work.", "steps.",
+    "datasets.", "dataset_work.", "steps.", "guide.", "costs.",
 )  # fmt: skip
 GRADIO_LOCALES = {"zh": "zh-CN"}
 _translator = gr.I18n()
@@ -79,6 +79,20 @@ def option_name(path: str, lang: str) -> str:
     """Return the label of the option at `section.name`, for texts the server writes."""
     key = f"option.{path}.label"
     return i18n.texts(lang).get(key) or option_texts().get(key, path)
+
+
+def option_value(path: str, value: object, lang: str) -> str:
+    """Return the value of an option as people write it, for texts the server writes."""
+    match value:
+        case None | "" | ():
+            return i18n.t("monitor.none", lang)
+        case tuple() | list():
+            return ", ".join(str(one) for one in value)
+        case bool():
+            return i18n.t(f"monitor.{'on' if value else 'off'}", lang)
+        case float():
+            return f"{value:.6g}"
+    return i18n.texts(lang).get(f"form.choice.{path}.{value}", str(value))
 
 
 def _dictionary(lang: str) -> dict[str, str]:

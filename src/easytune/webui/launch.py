@@ -170,7 +170,16 @@ def _api(context: Context) -> ASGIApp:
     from easytune.api import application
     from easytune.api.services import Services
 
-    return application.build(Services(context.chat, context.conversations, context.datasets))
+    return application.build(
+        Services(
+            chat=context.chat,
+            conversations=context.conversations,
+            datasets=context.datasets,
+            advice=context.advice,
+            checks=context.checks,
+            home=context.home,
+        )
+    )
 
 
 async def _health(_: Request) -> JSONResponse:

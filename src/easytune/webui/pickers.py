@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 from gradio.i18n import I18nData
 
@@ -62,6 +63,16 @@ def stored(home: Path, lang: str, chosen: Iterable[str] = ()) -> list[Choice]:
             values = {"title": known[reference.id].title, "number": reference.number}
             found.append((t("run_data.version", lang, **values), name))
     return found
+
+
+def general(home: Path, lang: str, kind: Literal["replay", "probe"], chosen: str) -> list[Choice]:
+    """Return where general rows can come from: the bundled ones, a dataset or a file of the home.
+
+    `chosen` may be a particular version of a dataset, which can then be chosen too.
+    """
+    bundled: Choice = (label(f"form.choice.demo.{kind}"), f"demo/{kind}")
+    own = [(file.name, str(file)) for file in _files(uploads(home)) if _is_data(file)]
+    return [bundled, *stored(home, lang, [chosen]), *own]
 
 
 def uploads(home: Path) -> Path:

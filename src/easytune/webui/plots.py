@@ -4,18 +4,23 @@ The browser draws (`assets/chart.js`); here the curves are smoothed, thinned and
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from easytune.forgetting import SEVERE
 from easytune.i18n import t
 from easytune.services.story import Story
 
 Point = tuple[float, float]
+Measured = tuple[float, float, float, float]
+"""Step, score, and both ends of its interval."""
+AnyPoint = TypeVar("AnyPoint", Point, Measured)
 MAX_POINTS = 400
 
 
 def loss_chart(story: Story, lang: str) -> dict[str, Any]:
     """Return the curves of a run, at most 400 points each, with their texts in `lang`."""
     losses = _pairs(story.losses)
+    scores = [(float(f.step), f.score, f.low, f.high) for f in story.forgetting]
     return {
         "x_label": t("monitor.step", lang),
         "y_label": t("monitor.loss", lang),
@@ -27,10 +32,14 @@ def loss_chart(story: Story, lang: str) -> dict[str, Any]:
         "series": [
             _series("training", t("monitor.training_loss", lang), losses, smoothed=smooth(losses)),
             _series("held_out", t("monitor.held_out_loss", lang), _pairs(story.held_out)),
+            _series("forgetting", t("forgetting.axis", lang), scores),
             _series("rate", t("monitor.learning_rate", lang), _pairs(story.learning_rates)),
         ],
         "best": list(story.best) if story.best else None,
         "best_label": t("monitor.best", lang),
+        "severe": SEVERE,
+        "severe_label": t("forgetting.from_here", lang),
+        "interval_label": t("forgetting.interval", lang),
     }
 
 
@@ -45,7 +54,7 @@ def smooth(points: Sequence[Point]) -> list[Point]:
     return [(x, (a + b) / 2) for (x, _), a, b in zip(points, ahead, behind, strict=True)]
 
 
-def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:
+def thin(points: Sequence[AnyPoint], limit: int = MAX_POINTS) -> list[AnyPoint]:
     """Return at most `limit` points: both ends, and the extremes of equal stretches between."""
     if len(points) <= limit:
         return list(points)
@@ -73,7 +82,7 @@ def _running_mean(values: Sequence[float]) -> list[float]:
 
 
 def _series(
-    name: str, label: str, points: list[Point], smoothed: list[Point] | None = None
+    name: str, label: str, points: list[AnyPoint], smoothed: list[Point] | None = None
 ) -> dict[str, Any]:
     return {
         "name": name,
@@ -87,5 +96,5 @@ def _pairs(points: Sequence[Sequence[float]]) -> list[Point]:
     return [(float(point[0]), float(point[1])) for point in points]
 
 
-def _rounded(points: list[Point]) -> list[list[float]]:
-    return [[x, float(f"{y:.5g}")] for x, y in points]
+def _rounded(points: list[AnyPoint]) -> list[list[float]]:
+    return [[point[0], *(float(f"{value:.5g}") for value in point[1:])] for point in points]

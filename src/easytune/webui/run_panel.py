@@ -26,6 +26,13 @@ element.addEventListener('click', (event) => {
   if (button) trigger('click', { since: button.dataset.etSince });
 });
 """
+_REMEDY = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-et-remedy]');
+  if (button) trigger('click', { remedy: button.dataset.etRemedy });
+});
+"""
+_CHAT = "(model) => { if (model) easytune.chatWith(model); return []; }"
 _COPY = "(text) => { if (text) easytune.copy(text); return []; }"
 
 
@@ -60,6 +67,7 @@ class _Layout:
         self.run_id = gr.Textbox("", visible="hidden", elem_id="et-run-id")
         self.shown = gr.JSON(None, visible="hidden", elem_id="et-shown")
         self.proposal = gr.JSON(None, visible="hidden", elem_id="et-proposal")
+        self.halved = gr.Textbox("", visible="hidden", elem_id="et-halved")
         self.compared = gr.Textbox("", visible="hidden", elem_id="et-compared")
         self.report_text = gr.Textbox("", visible="hidden", elem_id="et-report-text")
         self.timer = gr.Timer(TICK_SECONDS)
@@ -69,6 +77,7 @@ class _Layout:
             "status": gr.HTML(elem_id="et-status-part", apply_default_css=False),
             **self._failure(),
             "chart": self._drawn("chart"),
+            "forgetting": self._drawn("forgetting", _REMEDY),
             "resources": self._drawn("resources"),
             "samples": self._drawn("samples"),
             "result": gr.HTML(elem_id="et-result-part", apply_default_css=False),
@@ -142,11 +151,11 @@ class _Layout:
         return {"resume": box}
 
     @staticmethod
-    def _drawn(kind: str) -> gr.HTML:
+    def _drawn(kind: str, more_js: str = "") -> gr.HTML:
         return gr.HTML(
             None,
             html_template='<div class="et-slot"></div>',
-            js_on_load=_DRAW.format(kind=kind),
+            js_on_load=_DRAW.format(kind=kind) + more_js,
             apply_default_css=False,
             elem_id=f"et-{kind}",
         )
@@ -180,6 +189,13 @@ class _Handlers:
         part["apply"].click(self.apply, run, page.run_id, **telling)
         part["fill_form"].click(_nothing, None, page.proposal, **now).then(
             self.fill, run, page.proposal, **telling
+        )
+        part["forgetting"].click(_nothing, None, page.proposal, **now)
+        part["forgetting"].click(self.remedied, run, page.proposal, **telling)
+        # Emptied first, so that the same model twice in a row is opened twice.
+        part["forgetting"].click(_nothing, None, page.halved, **now)
+        part["forgetting"].click(self.halve, run, page.halved, **telling).then(
+            None, page.halved, js=_CHAT
         )
         page.report.click(self.report, run, page.report_text, **telling).then(
             None, page.report_text, js=_COPY
@@ -220,6 +236,23 @@ class _Handlers:
     def fill(self, run_id: str, request: gr.Request) -> dict[str, Any]:
         """Return the failed run's config with the fix applied, for the form."""
         return self._try(lambda: self._mended(run_id).model_dump(mode="json"), request)
+
+    def remedied(
+        self, event: gr.EventData, run_id: str, request: gr.Request
+    ) -> dict[str, Any] | None:
+        """Return the run's config with a remedy against forgetting, for the form."""
+        wanted = str(event._data.get("remedy", ""))
+        if wanted not in remedies.AGAINST_FORGETTING:
+            return None
+        config: TrainConfig = self._try(lambda: self._runs.start_over(run_id), request)
+        changed = remedies.against_forgetting(config).get(wanted, config)
+        return changed.model_dump(mode="json")
+
+    def halve(self, event: gr.EventData, run_id: str, request: gr.Request) -> str | None:
+        """Return the adapter of the run at half strength, for the Chat tab."""
+        if event._data.get("remedy") != "half":
+            return None
+        return self._try(lambda: self._runs.halve(run_id), request)
 
     def report(self, run_id: str, request: gr.Request) -> str:
         """Return the report and say that it was copied."""

@@ -12,9 +12,9 @@ from urllib.parse import quote
 from easytune import quantities, remedies
 from easytune.config import TrainConfig
 from easytune.events import Failed, Resources
-from easytune.i18n import t, texts
+from easytune.i18n import t
 from easytune.services.story import Story
-from easytune.webui import language
+from easytune.webui import forgetting_view, language
 
 ACTIVE = frozenset({"queued", "starting", "running", "stopping"})
 FAILURES = frozenset({"failed", "crashed", "lost"})
@@ -29,6 +29,8 @@ class Fact:
     label: str
     value: str
     note: str = ""
+    tone: str = ""
+    """Band of forgetting, which gives the number its colour."""
 
 
 def state_chip(state: str, lang: str) -> str:
@@ -44,9 +46,9 @@ def nothing_yet(lang: str) -> str:
     return f'<div class="et-empty" id="et-empty">{escape(t("monitor.empty", lang))}</div>'
 
 
-def status(story: Story, name: str, lang: str) -> str:
+def status(story: Story, name: str, config: TrainConfig, lang: str) -> str:
     """Return the head of the panel: state, progress with the time left, tiles."""
-    tiles = "".join(_tile(fact) for fact in facts(story, lang))
+    tiles = "".join(_tile(fact) for fact in facts(story, config, lang))
     return (
         '<div class="et-status" id="et-status"><div class="et-head">'
         f"{state_chip(story.state, lang)}"
@@ -56,8 +58,8 @@ def status(story: Story, name: str, lang: str) -> str:
     )
 
 
-def facts(story: Story, lang: str) -> list[Fact]:
-    """Return the tiles: losses, speed and memory."""
+def facts(story: Story, config: TrainConfig, lang: str) -> list[Fact]:
+    """Return the tiles: losses, forgetting, speed and memory."""
     loss = story.losses[-1][1] if story.losses else None
     held_out = story.held_out[-1][1] if story.held_out else None
     best = _where_best(story, lang)
@@ -67,6 +69,7 @@ def facts(story: Story, lang: str) -> list[Fact]:
     return [
         Fact("loss", t("monitor.training_loss", lang), _loss(loss) or nothing),
         Fact("held-out", t("monitor.held_out_loss", lang), _loss(held_out) or nothing, best),
+        Fact("forgetting", t("forgetting.title", lang), *forgetting_view.tile(story, config, lang)),
         Fact("speed", t("monitor.tokens_per_second", lang), speed or nothing),
         Fact("memory", t("monitor.memory", lang), memory or nothing),
     ]
@@ -204,8 +207,9 @@ def _times(story: Story, lang: str) -> str:
 
 
 def _tile(fact: Fact) -> str:
+    tone = f' data-tone="{fact.tone}"' if fact.tone else ""
     return (
-        f'<div class="et-tile" id="et-tile-{fact.name}"><span>{escape(fact.label)}</span>'
+        f'<div class="et-tile" id="et-tile-{fact.name}"{tone}><span>{escape(fact.label)}</span>'
         f"<b>{escape(fact.value)}</b><small>{escape(fact.note)}</small></div>"
     )
 
@@ -225,25 +229,14 @@ def _changes(failed: Failed, config: TrainConfig, lang: str) -> str:
     fixed = remedies.remedy(failed.code, config, failed.values)
     if fixed is None:
         return ""
+    name, value = language.option_name, language.option_value
     rows = "".join(
-        f"<li>{escape(language.option_name(path, lang))}: {escape(_setting(path, old, lang))} → "
-        f"<b>{escape(_setting(path, new, lang))}</b></li>"
+        f"<li>{escape(name(path, lang))}: {escape(value(path, old, lang))} → "
+        f"<b>{escape(value(path, new, lang))}</b></li>"
         for path, old, new in remedies.changes(config, fixed)
     )
     title = escape(t("monitor.changes_title", lang))
     return f'<div class="et-changes">{title}<ul>{rows}</ul></div>'
-
-
-def _setting(path: str, value: object, lang: str) -> str:
-    """Return the value of an option as people write it."""
-    match value:
-        case None | "" | ():
-            return t("monitor.none", lang)
-        case tuple():
-            return ", ".join(str(one) for one in value)
-        case bool():
-            return t(f"monitor.{'on' if value else 'off'}", lang)
-    return texts(lang).get(f"form.choice.{path}.{value}", str(value))
 
 
 def _percent(name: str, value: float, history: list[float], lang: str) -> dict[str, Any]:

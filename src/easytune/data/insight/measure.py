@@ -40,6 +40,8 @@ class Measured(BaseModel):
     used: int
     """Rows to learn from that reach the model."""
     held_out: int
+    replayed: int = 0
+    """General rows among those to learn from, mixed in so that less is forgotten."""
     truncated: int
     """Of the used and held-out rows, those cut to `max_length`."""
     dropped: int
@@ -196,6 +198,7 @@ def _rows(
         "read": loaded.read,
         "used": train.scaled(len(train.usable(found))),
         "held_out": held_out.scaled(len(held_out.usable(found))),
+        "replayed": loaded.replayed,
         "truncated": truncated,
         "dropped": lost.total(),
         "left_out": loaded.left_out,

@@ -68,13 +68,27 @@
       root.append(svg("text", { class: "et-tick", x: box.left - 6, y: at + 4, "text-anchor": "end" }, short(value)));
     }
     for (const value of right?.ticks ?? []) {
-      root.append(svg("text", { class: "et-tick", x: box.right + 6, y: right.scale(value) + 4 }, short(value)));
+      root.append(svg("text", { class: `et-tick et-tick-${right.name}`, x: box.right + 6, y: right.scale(value) + 4 }, short(value)));
     }
     for (const value of x.ticks) {
       root.append(svg("text", { class: "et-tick", x: x.scale(value), y: box.bottom + 16, "text-anchor": "middle" }, short(value)));
     }
     root.append(svg("line", { class: "et-axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
     root.append(svg("text", { class: "et-axis-name", x: (box.left + box.right) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, data.x_label));
+  };
+
+  // The curve between the ends of its interval, and from where on it is severe.
+  const drawForgetting = (root, series, box, x, y, data) => {
+    const ends = (end) => series.points.map((p) => [p[0], p[end]]);
+    const outline = [...ends(3), ...ends(2).reverse()];
+    root.append(svg("path", { class: "et-interval", d: `${line(outline, x, y)}Z` }));
+    const severe = y(data.severe);
+    if (severe > box.top + 4) {
+      root.append(svg("line", { class: "et-severe", x1: box.left, x2: box.right, y1: severe, y2: severe }));
+      // Near the bottom there are curves already.
+      if (severe < box.bottom - 40) root.append(svg("text", { class: "et-severe-name", x: box.right - 4, y: severe - 4, "text-anchor": "end" }, data.severe_label));
+    }
+    drawSeries(root, series, x, y, false);
   };
 
   const drawSeries = (root, series, x, y, smoothOn) => {
@@ -84,7 +98,7 @@
     };
     drawn(series.points, faint ? "et-faint" : "");
     if (faint) drawn(series.smoothed, "");
-    const dots = series.name === "held_out" || series.points.length === 1 ? series.points : [];
+    const dots = ["held_out", "forgetting"].includes(series.name) || series.points.length === 1 ? series.points : [];
     for (const [a, b] of dots.length <= 60 ? dots : []) {
       root.append(svg("circle", { class: `et-dot et-${series.name}`, cx: x(a), cy: y(b), r: 3 }));
     }
@@ -107,7 +121,8 @@
       tip.replaceChildren(et.node("b", {}, `${data.x_label} ${anchor}`));
       for (const { s, p } of rows) {
         const where = p[0] === anchor ? "" : ` (${p[0]})`;
-        tip.append(et.node("span", {}, et.node("i", { class: `et-key et-${s.name}` }), `${s.label} ${exact(p[1])}${where}`));
+        const ends = p.length > 2 ? `, ${data.interval_label.replace("{low}", exact(p[2])).replace("{high}", exact(p[3]))}` : "";
+        tip.append(et.node("span", {}, et.node("i", { class: `et-key et-${s.name}` }), `${s.label} ${exact(p[1])}${ends}${where}`));
       }
       const px = x.scale(anchor);
       guide.setAttribute("x1", px);
@@ -122,9 +137,10 @@
   const plot = (slot, data, choice) => {
     const width = Math.max(slot.clientWidth, 240);
     const shown = data.series.filter((s) => s.points.length && !choice.hidden.has(s.name));
-    const losses = shown.filter((s) => s.name !== "rate");
-    const rate = shown.find((s) => s.name === "rate");
-    const box = { left: MARGIN.left, right: width - (rate ? MARGIN.right : 14), top: MARGIN.top, bottom: HEIGHT - MARGIN.bottom };
+    const [rate, forgetting] = ["rate", "forgetting"].map((name) => shown.find((s) => s.name === name));
+    const losses = shown.filter((s) => s !== rate && s !== forgetting);
+    const onTheRight = forgetting ?? rate;
+    const box = { left: MARGIN.left, right: width - (onTheRight ? MARGIN.right : 14), top: MARGIN.top, bottom: HEIGHT - MARGIN.bottom };
     const root = svg("svg", { class: "et-plot", width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": data.y_label });
     if (!shown.length) {
       root.append(svg("text", { class: "et-axis-name", x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" }, data.empty));
@@ -144,15 +160,20 @@
     const values = losses.flatMap((s) => s.points.map((p) => p[1]));
     const logOn = choice.log && values.every((v) => v > 0);
     const left = axis(values.length ? values : [0, 1], logOn);
-    const right = rate ? axis([0, ...rate.points.map((p) => p[1])], false) : null;
+    const rates = rate && axis([0, ...rate.points.map((p) => p[1])], false);
+    // At least up to a tenth, so that next to nothing looks like next to nothing.
+    const scores = forgetting && axis([0, 0.1, ...forgetting.points.flatMap((p) => p.slice(1))], false);
+    // The forgetting has the axis; the learning rate, when shown beside it, is read by pointing.
+    const right = onTheRight ? { name: onTheRight.name, ...(scores ?? rates) } : null;
     drawAxes(root, box, x, values.length ? left : { ticks: [] }, right, data);
-    if (rate) drawSeries(root, rate, x.scale, right.scale, false);
+    if (rate) drawSeries(root, rate, x.scale, rates.scale, false);
+    if (forgetting) drawForgetting(root, forgetting, box, x.scale, scores.scale, data);
     for (const series of losses) drawSeries(root, series, x.scale, left.scale, choice.smooth);
     if (data.best && !choice.hidden.has("held_out")) {
       root.append(svg("circle", { class: "et-best", cx: x.scale(data.best[0]), cy: left.scale(data.best[1]), r: 6 }, svg("title", {}, data.best_label)));
     }
     slot.append(root);
-    hover(slot, root, box, x, [...losses, ...(rate ? [rate] : [])], data);
+    hover(slot, root, box, x, [...losses, forgetting, rate].filter(Boolean), data);
   };
 
   const legend = (data, choice, redraw) => {
@@ -165,9 +186,10 @@
       bar.append(et.node("button", { type: "button", class: "et-legend-item", "data-series": series.name, "aria-pressed": String(!choice.hidden.has(series.name)), onclick: toggle },
         et.node("i", { class: `et-key et-${series.name}` }), series.label));
     }
-    bar.append(et.node("span", { class: "et-grow" }));
+    const switches = et.node("span", { class: "et-switches" });
+    bar.append(switches);
     for (const name of ["smooth", "log"]) {
-      bar.append(et.node("button", { type: "button", class: "et-switch", "data-switch": name, "aria-pressed": String(choice[name]), onclick: () => { choice[name] = !choice[name]; redraw(); } }, data[`${name}_label`]));
+      switches.append(et.node("button", { type: "button", class: "et-switch", "data-switch": name, "aria-pressed": String(choice[name]), onclick: () => { choice[name] = !choice[name]; redraw(); } }, data[`${name}_label`]));
     }
     return bar;
   };

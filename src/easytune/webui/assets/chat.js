@@ -68,9 +68,12 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-et-chat-with]");
     if (!button) return;
-    sessionStorage.setItem("easytune-chat-with", button.dataset.etChatWith);
-    et.openTab("tab_chat");
+    et.chatWith(button.dataset.etChatWith);
   });
+  et.chatWith = (model) => {
+    sessionStorage.setItem("easytune-chat-with", model);
+    et.openTab("tab_chat");
+  };
 
   // --- scrolling ------------------------------------------------------------------
   const scroller = () => document.querySelector("#chat-scroll");

@@ -6,10 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from easytune import quantities
+from easytune import forgetting, quantities
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
+from easytune.services import forgotten
 from easytune.services.runs import RunSummary
+from easytune.services.story import Story
 from easytune.webui import run_data
 from easytune.webui.context import Context
 from easytune.webui.job_monitor import choice
@@ -19,7 +21,7 @@ from easytune.webui.run_view import ACTIVE, state_chip
 from easytune.webui.spoken import spoken
 
 REFRESH_SECONDS = 2.0
-COLUMNS = ("name", "state", "when", "model", "data", "steps", "held_out")
+COLUMNS = ("name", "state", "when", "model", "data", "steps", "held_out", "forgetting")
 _CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-run]');
@@ -115,9 +117,19 @@ class _Handlers:
             escape(run_data.names(run.config, self._library, lang)),
             steps,
             held_out,
+            _score(story),
             _buttons(run, lang),
         ]
         return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _score(story: Story) -> str:
+    """Return what a run's result has forgotten, coloured where that is much."""
+    measured = story.final_forgetting
+    if measured is None:
+        return ""
+    tone = forgetting.band(measured.score)
+    return f'<span data-tone="{tone}">{forgotten.number(measured.score)}</span>'
 
 
 def _buttons(run: RunSummary, lang: str) -> str:

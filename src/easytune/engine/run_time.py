@@ -1,0 +1,99 @@
+"""How long a whole run will take, from a few of its steps, a look at held-out rows and an answer.
+
+Nothing is guessed that can be measured in a moment: evaluations and answers to the fixed prompts
+take most of the time of a small run.
+"""
+
+import time
+from dataclasses import dataclass
+
+from easytune.engine.generate import Answers
+from easytune.engine.preparing import Prepared
+from easytune.engine.trainer import PackedTrainer, unchanged_random_state
+
+METER_SHARE = 0.05
+"""What the forgetting meter may add to the time of training."""
+_LOOKED_AT = 4
+_ANSWER_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the parts of a run cost, in seconds; `tokens_per_second` does not count padding."""
+
+    tokens_per_second: float
+    evaluation: float
+    """One look at all held-out rows."""
+    answers: float
+    """Answering the fixed prompts once, at full length."""
+
+    def of_run(self, prepared: Prepared, startup: float) -> float:
+        """Return the seconds of the whole run, `startup` before its first step included."""
+        steps = self.training(prepared)
+        meter = METER_SHARE if prepared.config.monitor.forgetting else 0.0
+        looks = evaluations(prepared)
+        beside = looks * (self.evaluation + self.answers) + self.answers
+        return startup + steps * (1 + meter) + beside
+
+    def training(self, prepared: Prepared) -> float:
+        """Return the seconds of all steps."""
+        epochs = prepared.rhythm.total / prepared.batches.steps()
+        return epochs * sum(prepared.batches.lengths) / self.tokens_per_second
+
+
+def measure(prepared: Prepared, trainer: PackedTrainer, tokens_per_second: float) -> Costs:
+    """Time what happens beside the steps."""
+    looks = evaluations(prepared)
+    return Costs(
+        tokens_per_second=tokens_per_second,
+        evaluation=_evaluation_seconds(prepared, trainer) if looks else 0.0,
+        answers=_answer_seconds(prepared),
+    )
+
+
+def evaluations(prepared: Prepared) -> int:
+    """Return how often the held-out rows are looked at."""
+    if not prepared.material.held_out.examples:
+        return 0
+    rhythm = prepared.rhythm
+    return -(-rhythm.total // rhythm.evaluation)
+
+
+def _evaluation_seconds(prepared: Prepared, trainer: PackedTrainer) -> float:
+    """Time some of the held-out rows, of all lengths, and reckon for all of them."""
+    rows = sorted(prepared.material.held_out.examples, key=lambda row: len(row.input_ids))
+    size = trainer.args.per_device_train_batch_size
+    kept = rows[:: max(1, len(rows) // (_LOOKED_AT * size))]
+    trainer.held_out = kept
+    began = time.monotonic()
+    trainer.evaluate()
+    took = time.monotonic() - began
+    trainer.held_out = rows
+    return took * _tokens(rows) / _tokens(kept)
+
+
+def _tokens(rows: list) -> int:
+    return sum(len(row.input_ids) for row in rows)
+
+
+def _answer_seconds(prepared: Prepared) -> float:
+    """Time the first tokens of the answers, and reckon for answers that never end early."""
+    held_out = [example.row for example in prepared.material.held_out.examples]
+    config, loaded = prepared.config, prepared.loaded
+    answers = Answers(loaded, prepared.material.tokenizer, config, held_out, lambda: False)
+    wanted = answers.longest
+    if not wanted or not answers.prompts:
+        return 0.0
+    first = _timed(answers, 1)
+    if wanted <= _ANSWER_TOKENS:
+        return _timed(answers, wanted)
+    each = max(0.0, _timed(answers, _ANSWER_TOKENS) - first) / (_ANSWER_TOKENS - 1)
+    return first + each * (wanted - 1)
+
+
+def _timed(answers: Answers, tokens: int) -> float:
+    answers.longest = tokens
+    began = time.monotonic()
+    with unchanged_random_state():
+        answers()
+    return time.monotonic() - began

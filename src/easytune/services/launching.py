@@ -1,0 +1,43 @@
+"""Starting the runner of a job: a process that outlives the app."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from easytune import records
+from easytune.job import JobFolder
+from easytune.services import processes
+
+LAUNCH_S = 20.0
+
+
+def end_check(folder: JobFolder, grace_s: float = 3.0) -> None:
+    """Ask a launch check to end. It keeps nothing, so that nobody need wait for long."""
+    records.write(folder.stop, {"mode": "keep", "grace_s": grace_s, "kill_after_s": grace_s})
+    folder.revoked.touch()
+
+
+def start_runner(folder: JobFolder, worker: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Start a job's runner; tests give another `worker` command than the engine's."""
+    command = [sys.executable, "-m", "easytune.services.runner", str(folder.path)]
+    if worker:
+        command += ["--", *worker]
+    with folder.log.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **processes.detached(),
+        )
+
+
+def begins(folder: JobFolder, runner: subprocess.Popen[bytes]) -> bool:
+    """Wait until a runner is seen to work, or has ended; tell whether it took the job up."""
+    give_up = time.monotonic() + LAUNCH_S
+    while time.monotonic() < give_up and runner.poll() is None:
+        if folder.process.exists():
+            return True
+        time.sleep(0.01)
+    return folder.process.exists() or folder.exit.exists()

@@ -1,0 +1,131 @@
+"""Estimates follow from shapes: larger where more is kept, and what is proposed really fits.
+
+How near they are to real runs is measured in `tests/engine/test_estimates.py`.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from easytune import demo, estimate, machine, model_shape
+from easytune.config import TrainConfig
+from easytune.estimate import changes_that_fit, lightest_fit, room_gb
+from easytune.shapes import DataShape, Group, Linear, Machine, ModelShape
+
+LAYERS: tuple[tuple[str, int, int, Group], ...] = (
+    ("q_proj", 4096, 4096, "attention"), ("k_proj", 4096, 4096, "attention"),
+    ("v_proj", 4096, 4096, "attention"), ("o_proj", 4096, 4096, "attention"),
+    ("gate_proj", 4096, 11008, "mlp"), ("up_proj", 4096, 11008, "mlp"),
+    ("down_proj", 11008, 4096, "mlp"),
+)  # fmt: skip
+SEVEN_B = ModelShape(
+    family="llama", hidden=4096, layers=32, inner=11008, heads=32, kv_heads=32, vocabulary=32000,
+    context=4096, parameters=6_738_000_000, tied=False, stored_bytes=2.0,
+    linears=tuple(Linear(name, inputs, outputs, 32, part) for name, inputs, outputs, part in LAYERS),
+)  # fmt: skip
+DATA = DataShape(
+    rows=10_000, held_out=100, supervised_tokens=1_500_000, total_tokens=2_500_000, longest=1024,
+    mean=250.0, p95=600, truncated=0, steps_per_epoch=1250, total_steps=3750, largest_batch=3600,
+    largest_supervised=2200,
+)  # fmt: skip
+GPU = Machine("cuda", "a GPU", 24.0, 24.0, True, 8, 500.0, True, gflops=150_000.0)
+CPU = Machine("cpu", "a processor", 64.0, 64.0, True, 8, 500.0, False)
+DEFAULT = TrainConfig()
+
+
+def _peak(config: TrainConfig, where: Machine = GPU) -> float:
+    return estimate.estimate(config, SEVEN_B, DATA, where).peak_gb
+
+
+def test_seven_billion_weights_in_bf16_take_their_two_bytes_each() -> None:
+    found = estimate.estimate(DEFAULT, SEVEN_B, DATA, GPU)
+    assert found.parts["weights"] == pytest.approx(13.5, abs=0.1)
+    assert found.peak_gb == pytest.approx(sum(found.parts.values()))
+    assert found.parts["optimizer"] == pytest.approx(2 * found.parts["adapter"])
+
+
+def test_what_saves_memory_lowers_the_estimate() -> None:
+    kept = DEFAULT.changed(memory__gradient_checkpointing="off")
+    recomputed = DEFAULT.changed(memory__gradient_checkpointing="on")
+    bits = [
+        recomputed.changed(model__method="qlora", memory__quantization_bits=bits) for bits in (8, 4)
+    ]
+    assert _peak(kept) > _peak(recomputed) > _peak(bits[0]) > _peak(bits[1])
+    assert _peak(kept) > _peak(kept.changed(lora__target_modules=("attention",)))
+    full = recomputed.changed(model__method="full")
+    assert _peak(full, CPU) > 16 * 6.7
+    assert _peak(full, CPU) > _peak(full.changed(optim__optimizer="adamw_8bit"), CPU) + 30
+
+
+def test_automatic_checkpointing_is_foreseen_where_memory_is_short() -> None:
+    assert estimate.estimate(DEFAULT, SEVEN_B, DATA, GPU).checkpointing
+    roomy = replace(GPU, free_gb=140.0)
+    assert not estimate.estimate(DEFAULT, SEVEN_B, DATA, roomy).checkpointing
+
+
+def test_the_shortest_list_of_changes_makes_it_fit() -> None:
+    large = DEFAULT.changed(
+        memory__gradient_checkpointing="off", schedule__batch_size=16, data__max_length=1024
+    )
+    assert estimate.estimate(large, SEVEN_B, DATA, GPU).verdict == "too_much"
+    changes = changes_that_fit(large, SEVEN_B, DATA, GPU)
+    assert [change.options for change in changes] == [{"memory.gradient_checkpointing": "on"}]
+    assert changes[-1].peak_gb <= room_gb(GPU)
+
+    small = replace(GPU, free_gb=9.0)
+    more = changes_that_fit(large, SEVEN_B, DATA, small)
+    assert {"model.method": "qlora", "memory.quantization_bits": 4} in [c.options for c in more]
+    assert more[-1].peak_gb <= room_gb(small) < more[0].peak_gb
+    assert all(path != "data.max_length" for change in more for path in change.options)
+
+
+def test_nothing_is_proposed_where_it_fits_or_nothing_helps() -> None:
+    assert changes_that_fit(DEFAULT, SEVEN_B, DATA, GPU) == []
+    tiny = replace(GPU, free_gb=2.0)
+    assert changes_that_fit(DEFAULT, SEVEN_B, DATA, tiny) == []
+    assert lightest_fit(DEFAULT, SEVEN_B, DATA, tiny) is None
+
+
+def test_the_lightest_fit_is_no_lighter_than_it_must_be() -> None:
+    assert lightest_fit(DEFAULT, SEVEN_B, DATA, GPU) == DEFAULT
+    tight = replace(GPU, free_gb=15.5)
+    found = lightest_fit(DEFAULT, SEVEN_B, DATA, tight)
+    assert found
+    assert found.model.method == "lora"
+    assert found.effective_batch_size == DEFAULT.effective_batch_size
+
+
+def test_time_comes_from_an_earlier_run_else_from_a_speed_test() -> None:
+    probed = estimate.estimate(DEFAULT, SEVEN_B, DATA, GPU)
+    assert probed.pace_source == "probe"
+    assert probed.tokens_per_second
+    assert probed.seconds
+    # A 7B model on a GPU of 150 TFLOP/s: thousands of tokens a second, not tens.
+    assert 1_000 < probed.tokens_per_second < 8_000
+    known = estimate.estimate(DEFAULT, SEVEN_B, DATA, GPU, _Pace("mine", 1000.0))
+    assert (known.pace_source, known.pace_run) == ("run", "mine")
+    # Three epochs of 2.5 million tokens, and a little for ten looks at the held-out rows.
+    assert known.seconds == pytest.approx(7_500, rel=0.02)
+    assert estimate.estimate(DEFAULT, SEVEN_B, DATA, CPU).seconds is None
+
+
+class _Pace:
+    def __init__(self, run: str, tokens_per_second: float) -> None:
+        self.run, self.tokens_per_second = run, tokens_per_second
+
+
+def test_without_counted_rows_the_longest_are_assumed() -> None:
+    shape = model_shape.read(demo.MODEL)
+    here = machine.look("cpu", Path())
+    full = DEFAULT.changed(memory__gradient_checkpointing="off")
+    unknown = estimate.estimate(full, shape, None, here)
+    assert unknown.total_steps is None
+    assert unknown.peak_gb > estimate.estimate(full, shape, DATA, here).peak_gb
+
+
+def test_checkpoints_of_a_full_fine_tuning_need_much_more_disk() -> None:
+    adapter = estimate.estimate(DEFAULT, SEVEN_B, DATA, GPU)
+    whole = estimate.estimate(DEFAULT.changed(model__method="full"), SEVEN_B, DATA, GPU)
+    assert adapter.fits_disk
+    assert whole.disk_gb > 100 * adapter.disk_gb
