@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, int, int, Group], ...] = (
 SEVEN_B = ModelShape(
     family="llama", hidden=4096, layers=32, inner=11008, heads=32, kv_heads=32, vocabulary=32000,
     context=4096, parameters=6_738_000_000, tied=False, stored_bytes=2.0,
-    linears=tuple(Linear(name, inputs, outputs, 32, part) for name, inputs, outputs, part in LAYERS),
+    linears=tuple(Linear(name, ins, outs, 32, part) for name, ins, outs, part in LAYERS),
 )  # fmt: skip
 DATA = DataShape(
     rows=10_000, held_out=100, supervised_tokens=1_500_000, total_tokens=2_500_000, longest=1024,

@@ -119,7 +119,7 @@ class ReplayUnusable(EasyTuneError):
 
 @dataclass(eq=False)
 class ProbeUnusable(EasyTuneError):
-    """No row of the forgetting probe can be scored. `reasons` are words that `i18n.t` translates."""
+    """No row of the forgetting probe can be scored. `reasons` are for `i18n.t` to translate."""
 
     probe: str
     reasons: str

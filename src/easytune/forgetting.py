@@ -61,7 +61,10 @@ def score(differences: Sequence[float]) -> Score:
 
 def band(value: float) -> Band:
     """Return the band a score is in."""
-    return next((name for limit, name in _BANDS if value <= limit), "critical")
+    for limit, name in _BANDS:
+        if value <= limit:
+            return name
+    return "critical"
 
 
 def retention(value: float) -> float:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from easytune.config import Optimizer
 from easytune.errors import DependencyMissing, EasyTuneError, OptionUnsupported
+from easytune.optimizers import Optimizer
 
 GPU = "gpu"
 _BITSANDBYTES = ("ademamix", "bnb", "lion", "paged")
