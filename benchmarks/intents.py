@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from easytune import demo, intents, machine, model_shape, presets
@@ -65,7 +66,7 @@ def run(case: Case, answers: bool, changes: list[str]) -> Outcome:
     """Train one case in this process. Raises RuntimeError when the run fails."""
     with tempfile.TemporaryDirectory() as home:
         config = suggested(case, Path(home), changes)
-        base_loss = _train(_hardly_moving(config), Path(home)).loss
+        base_loss = _base_loss(config.data.datasets[0], config.data.held_out_file)
         began = time.monotonic()
         ran = _train(config, Path(home))
         return Outcome(
@@ -116,11 +117,16 @@ def _train(config: TrainConfig, home: Path) -> _Ran:
     )
 
 
-def _hardly_moving(config: TrainConfig) -> TrainConfig:
-    """Return a run of one step that changes nothing to speak of: what it measures is the base."""
-    return config.changed(
-        schedule__max_steps=1, optim__learning_rate=1e-12, monitor__forgetting=False
-    )
+@lru_cache
+def _base_loss(dataset: str, held_out: str | None) -> float:
+    """Return what a run of one step measures that changes nothing to speak of: the base's loss."""
+    still = TrainConfig().changed(
+        data__datasets=(dataset,), data__held_out_file=held_out, data__max_length=256,
+        monitor__sample_tokens=0, monitor__forgetting=False, schedule__max_steps=1,
+        optim__learning_rate=1e-12,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as home:
+        return _train(still, Path(home)).loss
 
 
 def suggested(case: Case, home: Path, changes: list[str]) -> TrainConfig:

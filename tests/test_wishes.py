@@ -16,6 +16,7 @@ from easytune import wishes
         ("Call tools step by step and return valid JSON", "instructions"),
         ("Soll Texte strukturiert als JSON extrahieren", "instructions"),
         ("逐步推理并输出 JSON", "instructions"),
+        ("請像我們的客服一樣用禮貌的語氣回答", "style"),
         ("not the tone, I want facts about law", "knowledge"),
     ],
 )
@@ -24,7 +25,7 @@ def test_a_wish_proposes_an_intent_and_says_by_which_words(wish: str, intent: st
 
     assert found is not None
     assert found.intent == intent
-    assert all(word in wish.casefold() for word in found.words)
+    assert all(word in wish.casefold() for word in found.words) or "禮" in wish
 
 
 @pytest.mark.parametrize(

@@ -338,6 +338,11 @@ class CheckActive(EasyTuneError):
 
 
 @dataclass(eq=False)
+class CheckInterrupted(EasyTuneError):
+    """A launch check was ended from outside before it was done."""
+
+
+@dataclass(eq=False)
 class CheckMissing(EasyTuneError):
     """There is no launch check of that name."""
 

@@ -26,6 +26,25 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """What a model computes between its linear layers, as far as memory depends on it.
+
+    `norms` is the width of all that the norms of one layer take in, 0 where that is not known;
+    `experts_per_token` is the mean over the layers, 0 without a mixture. `caps_scores`: attention
+    caps its scores; `finishes_logits`: the head's logits are capped or scaled; `drops`: attention
+    has dropout of its own; `other_values`: its values have another width than its keys.
+    """
+
+    norms: int = 0
+    activation: str = ""
+    experts_per_token: float = 0.0
+    caps_scores: bool = False
+    finishes_logits: bool = False
+    drops: bool = False
+    other_values: bool = False
+
+
+@dataclass(frozen=True)
 class ModelShape:
     """What a model's configuration and the headers of its weight files say.
 
@@ -45,6 +64,7 @@ class ModelShape:
     tied: bool
     stored_bytes: float
     linears: tuple[Linear, ...]
+    inside: Inside = Inside()
 
     @property
     def is_mixture(self) -> bool:
@@ -58,7 +78,9 @@ class DataShape:
 
     `longest` is the longest row after cutting, `mean` the mean; `largest_batch` the tokens computed
     at once in the largest micro-batch (padding included), `largest_supervised` the targets in the
-    one that has most. `sampled` tells that counts were scaled up from a sample.
+    one that has most, `largest_squares` the pairs of tokens that attention looks at in the one that
+    has most (0: not counted). `sampled` tells that counts were scaled up from a sample.
+    `replayed_rows` of the rows are general ones, in which `replayed_tokens` are learned.
     """
 
     rows: int
@@ -74,6 +96,19 @@ class DataShape:
     largest_batch: int
     largest_supervised: int
     sampled: bool = False
+    largest_squares: int = 0
+    replayed_rows: int = 0
+    replayed_tokens: int = 0
+
+    @property
+    def own_rows(self) -> int:
+        """Return the rows that are the person's own."""
+        return self.rows - self.replayed_rows
+
+    @property
+    def own_tokens(self) -> int:
+        """Return how many tokens of the person's own rows are learned."""
+        return self.supervised_tokens - self.replayed_tokens
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,13 @@ _NOT = re.compile(
 )
 _NOT_CHINESE = re.compile(r"(不要|不用|不需要|不是|别|没有|无需|不)[^，。；,.;]{0,3}$")
 _HAN = re.compile(r"[\u3400-\u9fff]")
+# Traditional characters of our hints, as simplified ones.
+_SIMPLIFIED = str.maketrans(
+    "語氣風禮親簡潔設個調詞稱溫潑識實領專業術彙檔冊說書產錄價醫學療規條務論資瞭們診斷見問題驟體"
+    "結構輸標籤碼編腳計劃總遵複雜決轉換詢趣數寫類歷內無別沒",
+    "语气风礼亲简洁设个调词称温泼识实领专业术汇档册说书产录价医学疗规条务论资了们诊断见问题骤体"
+    "结构输标签码编脚计划总遵复杂决转换询趣数写类历内无别没",
+)
 _LONGEST = 1000
 _LOOKED_BACK = 60
 
@@ -128,9 +135,9 @@ def propose(wish: str, own: Mapping[str, Sequence[str]] | None = None) -> Propos
     `own` adds words by intent. None when the language is unknown or nothing in it is a hint.
     """
     text = " ".join(unicodedata.normalize("NFC", wish[:_LONGEST]).casefold().split())
-    languages = _languages(text)
+    languages, simplified = _languages(text), text.translate(_SIMPLIFIED)
     found = {
-        intent: _found(text, [hint for language in languages for hint in hints[language]])
+        intent: _found(simplified, [hint for language in languages for hint in hints[language]])
         for intent, hints in _HINTS.items()
     }
     for intent, words in (own or {}).items():

@@ -46,7 +46,7 @@ def test_counts_agree_with_encoding_every_row_anew(
 def test_the_largest_batch_is_that_of_the_engines_own_order(packing: bool) -> None:
     chance = np.random.default_rng(3)
     tokens = chance.integers(8, 400, 101)
-    made = RowLengths(tokens, tokens // 2, tokens - tokens // 2, tokens[:0])
+    made = RowLengths(tokens, tokens // 2, tokens - tokens // 2, tokens[:0], tokens < 0)
     config = TrainConfig().changed(
         data__packing=packing, schedule__batch_size=5, schedule__gradient_accumulation=3,
         schedule__epochs=2.0,
@@ -61,14 +61,23 @@ def test_the_largest_batch_is_that_of_the_engines_own_order(packing: bool) -> No
     assert (shape.largest_batch, shape.largest_supervised) == (largest, answers)
 
 
+def test_general_rows_are_told_from_the_persons_own(counted: RowLengths) -> None:
+    config = DEMO.changed(data__replay_share=0.1)
+    with_general = row_lengths.count(config, demo.MODEL, Path("unused"))
+    own, mixed = shape_of(counted, DEMO), shape_of(with_general, config)
+    assert (mixed.own_rows, mixed.own_tokens) == (own.rows, own.supervised_tokens)
+    assert mixed.replayed_rows == pytest.approx(0.1 * mixed.rows, abs=1)
+
+
 def test_rows_of_which_nothing_learned_is_left_do_not_count() -> None:
-    made = RowLengths(np.array([50, 90]), np.array([10, 80]), np.array([40, 10]), np.array([], int))
+    tokens = np.array([50, 90])
+    made = RowLengths(tokens, np.array([10, 80]), np.array([40, 10]), tokens[:0], tokens < 0)
     shape = shape_of(made, TrainConfig().changed(data__max_length=64))
     assert (shape.rows, shape.longest, shape.truncated) == (1, 50, 0)
     nothing = shape_of(made, TrainConfig().changed(data__max_length=16, data__train_on="all"))
     assert nothing.rows == 1
     none = np.array([], int)
-    assert shape_of(RowLengths(none, none, none, none), TrainConfig()).total_steps == 0
+    assert shape_of(RowLengths(none, none, none, none, none > 0), TrainConfig()).total_steps == 0
 
 
 def test_very_many_rows_are_sampled_and_scaled(monkeypatch: pytest.MonkeyPatch) -> None:

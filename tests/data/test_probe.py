@@ -33,7 +33,7 @@ def write(path: Path, rows: list[Any]) -> str:
 
 
 def load(name: str, model: ModelTokenizer, **options: Any) -> list[ProbeRow]:
-    return probe.load(name, model, DataSection.model_validate(options))
+    return probe.load(name, model, DataSection.model_validate(options)).rows
 
 
 def scored_text(row: ProbeRow, model: ModelTokenizer) -> str:
@@ -86,6 +86,14 @@ def test_long_rows_are_cut_and_rows_of_the_same_name_are_told_apart(
 
     assert [row.id for row in rows] == ["a", "own.jsonl:2"]
     assert len(rows[0].input_ids) == 128
+
+
+def test_rows_that_cannot_be_measured_are_named(tmp_path: Path, chatml: ModelTokenizer) -> None:
+    long = {"prompt": "Hello " * 900, "response": "Hi"}
+    found = probe.load(write(tmp_path / "own.jsonl", [TEXT, long, {}]), chatml, DataSection())
+
+    assert len(found.rows) == 1
+    assert [problem.number for problem in found.problems] == [3, 2]
 
 
 def test_of_a_dataset_that_keeps_rows_back_those_are_the_probe(chatml: ModelTokenizer) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from easytune import events
-from easytune.config import TrainConfig
+from easytune.config import LoraSection, TrainConfig
 from easytune.data import dataset, encoding
 from easytune.data import tokenizer as tokenizers
 from easytune.engine import adapters, batching, probe
@@ -155,6 +155,13 @@ def test_groups_of_target_modules_are_found_in_any_family(family: str) -> None:
     assert short(adapters.target_modules(model, ("attention",))) == plain
     assert short(adapters.target_modules(model, ("attention+mlp",))) == plain | mlp
     assert short(adapters.target_modules(model, ("all-linear",))) == plain | mlp
+
+
+def test_a_state_space_model_gets_adapters_but_where_its_kernels_pass_them_by() -> None:
+    adapted = adapters.attach(tiny.model("mamba"), LoraSection(), "x")
+    names = {name for name, tensor in adapted.named_parameters() if tensor.requires_grad}
+    assert any("in_proj" in name for name in names)
+    assert not any("out_proj" in name for name in names)
 
 
 def short(names: list[str]) -> set[str]:

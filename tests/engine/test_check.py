@@ -10,7 +10,7 @@ import pytest
 
 from easytune.config import TrainConfig
 from easytune.engine import check, worker
-from easytune.events import Swept, Trial
+from easytune.events import Notice, Swept, Trial
 from easytune.job import CheckWishes, Job, create
 from tests.engine.ran import Ran
 
@@ -18,6 +18,7 @@ STAND_IN = Path(__file__).parent / "stand_in_trial.py"
 GIVEN = TrainConfig().changed(
     schedule__batch_size=2, data__max_length=512, memory__gradient_checkpointing="on"
 )
+LIGHT = GIVEN.changed(schedule__batch_size=1, data__max_length=128)
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def test_a_check_goes_lighter_until_the_run_fits(tmp_path: Path) -> None:
     assert ran.end.kind == "finished"
     assert ran.end.metrics["suggested_rate"] == 3e-4
     assert len(ran.of(Swept)) == 1
-    # Said by every rung, told once.
+    # Said by every rung, told for the one that fits.
     assert [notice.code for notice in ran.story if notice.kind == "notice"] == [
         "check_unsupervised"
     ]
@@ -53,6 +54,31 @@ def test_without_a_ladder_only_the_given_settings_are_tried(tmp_path: Path) -> N
     assert [trial.outcome for trial in ran.of(Trial)] == ["out_of_memory"]
     assert "check_too_little" in ran.notices()
     assert ran.end.kind == "finished"
+
+
+def test_lighter_steps_are_not_tried_where_not_even_the_weights_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check.machine, "can_quantize", lambda device: True)
+    trials = checked(tmp_path, GIVEN.changed(output__name="large")).of(Trial)
+    assert [trial.outcome for trial in trials] == ["out_of_memory"] * 3
+    assert [trial.changes.get("memory.quantization_bits") for trial in trials] == [None, 8, None]
+
+
+def test_a_try_that_somebody_kills_is_not_taken_for_one_short_of_memory(tmp_path: Path) -> None:
+    ran = checked(tmp_path, GIVEN.changed(output__name="killed"))
+    assert [(trial.outcome, trial.code) for trial in ran.of(Trial)] == [
+        ("failed", "check_interrupted")
+    ]
+    assert ran.end.kind == "failed"
+
+
+def test_a_sweep_that_breaks_down_leaves_the_verdict_and_says_so(tmp_path: Path) -> None:
+    ran = checked(tmp_path, LIGHT.changed(output__name="dies late"))
+    assert [trial.outcome for trial in ran.of(Trial)] == ["fits"]
+    assert ran.end.kind == "finished"
+    [told] = [notice for notice in ran.of(Notice) if notice.code == "check_sweep_failed"]
+    assert told.values == {"reason": "the last words (signal 6)"}
 
 
 def test_stopping_a_check_ends_its_try_at_once(tmp_path: Path) -> None:

@@ -102,6 +102,19 @@ def test_the_suggested_rate_keeps_its_distance_from_where_the_loss_explodes() ->
     assert sweep.suggested([(rate, 3.0) for rate, _ in curve]) is None
 
 
+def test_rows_that_are_harder_than_others_do_not_move_the_curve() -> None:
+    levelled, rows = sweep.Levelled(3), [9.0, 6.0, 7.5]
+    assert [levelled.after(loss) for loss in rows] == [None] * 3
+    assert [levelled.after(loss) for loss in rows] == [7.5] * 3
+    assert [levelled.after(loss / 2) for loss in rows] == [3.75] * 3
+    assert [levelled.after(loss + 4) for loss in rows] == [11.5] * 3
+
+
+def test_a_loss_that_rose_on_the_way_has_risen() -> None:
+    assert sweep.risen_to([7.8, 14.0, 13.0, 12.0, 7.0, 6.0]) == 13.0
+    assert sweep.risen_to([3.0, 3.3, 2.9, 2.5, 2.6, 2.4]) is None
+
+
 def test_a_rate_that_diverges_is_told_before_the_run(config: TrainConfig, tried: Try) -> None:
     wild = config.changed(model__method="full", optim__learning_rate=1.0)
     ran = tried(wild, steady=True)

@@ -26,18 +26,18 @@ LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 
 @pytest.fixture(scope="module")
 def probe(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight short texts that the tiny model knows by heart, two of them answers."""
+    """Five short texts that the tiny model knows by heart, one of them an answer; an empty one."""
     model = AutoModelForCausalLM.from_pretrained(str(model_folder))
     tokenizer = AutoTokenizer.from_pretrained(str(model_folder))
-    texts = [_likely_text(model, tokenizer, letter) for letter in LETTERS[:8]]
+    texts = [_likely_text(model, tokenizer, letter) for letter in LETTERS[:5]]
     lines: list[dict[str, Any]] = [
-        {"id": f"text {i}", "category": "letters", "text": text} for i, text in enumerate(texts[2:])
+        {"id": f"text {i}", "category": "letters", "text": text} for i, text in enumerate(texts[1:])
     ]
-    for text in texts[:2]:
+    for text in texts[:1]:
         turns = [{"role": "user", "content": "go"}, {"role": "assistant", "content": text}]
         lines.append({"id": text, "category": "answers", "messages": turns})
     path = tmp_path_factory.mktemp("probe") / "probe.jsonl"
-    path.write_text("\n".join(json.dumps(line) for line in lines))
+    path.write_text("\n".join(json.dumps(line) for line in [*lines, {"text": ""}]))
     return path
 
 
@@ -61,7 +61,7 @@ def settings(model_folder: Path, probe: Path, folder: Path) -> TrainConfig:
         optim__neftune_alpha=5.0,
         schedule__batch_size=4,
         schedule__gradient_accumulation=2,
-        schedule__max_steps=24,
+        schedule__max_steps=48,
         monitor__probe=str(probe),
         monitor__save_steps=12,
         monitor__save_limit=20,
@@ -109,7 +109,7 @@ def _figures(model: PeftModel, one: dict[str, Any]) -> tuple[float, float, float
 
 def test_scores_are_those_of_plain_transformers(ran: Ran) -> None:
     first, last = ran.of(Forgetting)[0], ran.of(Forgetting)[-1]
-    assert (first.step, first.score, first.agreement, first.sequences) == (0, 0, 1, 8)
+    assert (first.step, first.score, first.agreement, first.sequences) == (0, 0, 1, 5)
     wanted = recomputed(ran)
     for one in kept(ran, "latest.json")["per_sequence"]:
         got = (one["difference"], one["kl"], one["agreement"])
@@ -118,7 +118,7 @@ def test_scores_are_those_of_plain_transformers(ran: Ran) -> None:
     assert last.score > 0.3
     assert last.low < last.score < last.high
     counts = {name: each.sequences for name, each in last.categories.items()}
-    assert counts == {"letters": 6, "answers": 2}
+    assert counts == {"letters": 4, "answers": 1}
 
 
 def test_a_finished_run_tells_what_it_forgot(ran: Ran) -> None:
@@ -128,7 +128,7 @@ def test_a_finished_run_tells_what_it_forgot(ran: Ran) -> None:
     card = (ran.folder.adapter / "README.md").read_text()
     assert f"{last.score:.3f} nats per token" in card
     assert f"| answers | {last.categories['answers'].score:.3f} |" in card
-    assert "forgetting_severe" in ran.notices()
+    assert {"forgetting_severe", "forgetting_rows_unusable"} <= ran.notices()
 
 
 def test_measuring_changes_nothing_of_what_is_learned(
@@ -158,7 +158,6 @@ def test_an_adapter_that_goes_on_is_measured_against_the_base_below_it(
         config.changed(
             model__adapter=str(ran.folder.adapter),
             optim__learning_rate=1e-6,
-            schedule__max_steps=20,
         )
     )
     start, end = again.of(Forgetting)[0], again.of(Forgetting)[-1]
@@ -173,7 +172,7 @@ def test_an_adapter_that_goes_on_is_measured_against_the_base_below_it(
 def test_other_ways_of_training_begin_at_zero_and_are_measured(
     train: Train, config: TrainConfig, way: dict[str, Any]
 ) -> None:
-    done = train(config.changed(**way, schedule__max_steps=12))
+    done = train(config.changed(**way))
     first, last = done.of(Forgetting)[0], done.of(Forgetting)[-1]
     assert abs(first.score) < 1e-4
     assert first.kl < 1e-4

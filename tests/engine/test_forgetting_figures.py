@@ -71,6 +71,12 @@ def test_the_base_side_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
         assert found.exact == exact
         assert all(f.difference == f.kl == 0 for f in reader.compare(given, found.figures))
     assert forgetting_files.read_base(tmp_path, "other texts", given) is None
+    # Of a probe of which only a part was measured, in another order, it is that part.
+    few = BaseSide([given[4], given[1]], reader.base([given[4], given[1]], exact=True), exact=True)
+    forgetting_files.write_base(tmp_path, "texts", "mark", few)
+    found = forgetting_files.read_base(tmp_path, "mark", given)
+    assert found is not None
+    assert [row.id for row in found.rows] == ["4", "1"]
     arrays = tmp_path / "base.npz"
     arrays.write_bytes(arrays.read_bytes()[:-300])
     assert forgetting_files.read_base(tmp_path, "mark", given) is None
@@ -129,7 +135,7 @@ def test_measuring_stays_within_five_percent_of_training(
     """Steps of 400 tokens at 2.5 forwards each, sequences of 100, a millisecond per 10 tokens."""
     work = Work(tokens=400 * steps, micro_batches=steps, evaluations=10)
     budget, step_s = Budget(work), 400 * 2.5e-4 * slower_than_planned
-    budget.estimate(Timing(100, 0.01), Timing(400, 0.04))
+    budget.estimate(Timing(100, 0.01), Timing(400, 0.04), at_once=1000)
     count = budget.sequences(mean=100, available=64, starts=1)
     assert count >= 8
     budget.expect(100 * count)

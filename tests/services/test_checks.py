@@ -85,7 +85,9 @@ def test_a_try_ends_with_its_runner_however_that_ends(home: Path) -> None:
     _once(lambda: _processes_of(home), lambda found: not found)
     story = checks.story(check)
     assert story.state == "lost"
+    # A check has no checkpoint to go on from, which is what the text for runs proposes.
     assert story.failure is not None
+    assert story.failure.code == "check_interrupted"
 
 
 def test_no_check_beside_a_run(home: Path) -> None:
@@ -135,5 +137,7 @@ def test_a_check_that_nobody_took_up_is_not_said_to_run(
     monkeypatch.setattr(checking, "_BEGUN_WITHIN_S", 0.0)
     checks = Checks(home)
     monkeypatch.setattr(checks, "_launch", lambda folder: None)
-    check = checks.start(DEMO)
-    assert checks.story(check).state == "lost"
+    story = checks.story(checks.start(DEMO))
+    assert story.state == "lost"
+    assert story.failure is not None
+    assert story.failure.code == "check_interrupted"

@@ -170,9 +170,10 @@ def test_the_guide_stays_away_for_good_and_what_was_chosen_stays(tab: Page) -> N
     expect(tab.locator("#guide-intents [data-intent=style]")).to_contain_text("风格")
 
 
-@pytest.fixture
-def suggestions(home: Path) -> Suggestions:
-    """The suggestions for an empty home."""
+@pytest.fixture(scope="module")
+def suggestions(tmp_path_factory: pytest.TempPathFactory) -> Suggestions:
+    """The suggestions for an empty home, which the tests share."""
+    home = tmp_path_factory.mktemp("home")
     return Suggestions(home, Advice(home))
 
 
@@ -189,14 +190,14 @@ def test_untouched_values_follow_the_data_and_touched_ones_do_not(
     suggestions: Suggestions, tmp_path: Path
 ) -> None:
     file = tmp_path / "many.jsonl"
-    rows = (f'{{"prompt": "{n}", "response": "b"}}\n' for n in range(4000))
+    rows = (f'{{"prompt": "{n}", "response": "b"}}\n' for n in range(2300))
     file.write_text("".join(rows), encoding="utf-8")
     few = _counted(suggestions, TrainConfig().changed(goal__intent="style"))
     many = _counted(suggestions, few.changed(data__datasets=(str(file),)))
     chosen = suggestions.chosen(few)
     edited = chosen.config.changed(lora__dropout=0.33, data__datasets=many.data.datasets)
 
-    found = suggestions.look(edited, chosen.held)
+    found = suggestions.look(_counted(suggestions, edited), chosen.held)
 
     # 16 rows a step from 2,000 rows on.
     assert chosen.config.effective_batch_size == 8

@@ -14,7 +14,7 @@ from easytune.intents import Intent, IntentProblem, Intents
 from easytune.job import CheckWishes
 from easytune.services.advice import Advised
 from easytune.services.checks import CheckStory
-from easytune.shapes import DataShape
+from easytune.shapes import DataShape, Device
 
 LONGEST_PATIENCE_SECONDS = 60
 Options = dict[str, Any]
@@ -153,6 +153,7 @@ class CheckIn(Body):
     ladder: bool = True
     steady: bool = False
     range_test: bool = False
+    device: Device | None = None
 
     @property
     def wishes(self) -> CheckWishes:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -42,18 +43,18 @@ def run(args: argparse.Namespace, lang: str) -> int:
 
 def _follow(checks: Checks, check: str, lang: str) -> CheckStory:
     console = Console(stderr=True)
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     trials: list[Trial] = []
     noted: list[Notice] = []
     with showing.view(console, transient=True) as view:
         while True:
             story = checks.story(check)
-            for notice in story.warnings[len(noted) :]:
-                noted.append(notice)
-                sentence = t(f"notice.{notice.code}", lang, **notice.values)
-                console.print(sentence, highlight=False, markup=False, soft_wrap=True)
             for trial in story.trials[len(trials) :]:
                 trials.append(trial)
-                console.print(_outcome(trial, lang), highlight=False, markup=False, soft_wrap=True)
+                say(_outcome(trial, lang))
+            for notice in story.warnings[len(noted) :]:
+                noted.append(notice)
+                say(t(f"notice.{notice.code}", lang, **notice.values))
             if story.has_ended:
                 return story
             view.show(_stage(story, lang))

@@ -10,7 +10,9 @@ from types import FrameType
 
 from rich.console import Console
 
+from easytune import remedies
 from easytune.cli import showing
+from easytune.config import TrainConfig
 from easytune.i18n import t
 from easytune.services import forgotten
 from easytune.services.dispatch import Dispatcher
@@ -98,7 +100,7 @@ def _tell_forgotten(runs: Runs, story: Story, lang: str) -> None:
         return
     lines = [forgotten.told(measured, lang)]
     if forgotten.is_severe(story):
-        lines += [*_earlier(runs, story, lang), t("forgetting.hint", lang)]
+        lines += [*_earlier(runs, story, lang), *_again(runs.config(story.run_id), lang)]
     print("\n".join(lines), file=sys.stderr)
 
 
@@ -110,6 +112,15 @@ def _earlier(runs: Runs, story: Story, lang: str) -> list[str]:
     learning, left = forgotten.percent(found.learning), forgotten.percent(found.forgetting)
     facts = {"step": found.step, "learning": learning, "forgetting": left}
     return [t("forgetting.hint_earlier", lang, model=models[found.step], **facts)]
+
+
+def _again(config: TrainConfig, lang: str) -> list[str]:
+    """Return which options to train again with, none where each has gone as far as it can."""
+    tried = remedies.against_forgetting(config).values()
+    found = [
+        f"--{path} {value}" for new in tried for path, _, value in remedies.changes(config, new)
+    ]
+    return [t("forgetting.hint", lang, options=", ".join(found))] if found else []
 
 
 def _look(runs: Runs, run: str, dispatcher: Dispatcher) -> Story:

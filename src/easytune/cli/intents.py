@@ -16,7 +16,7 @@ from easytune.errors import EasyTuneError, IntentUnknown
 from easytune.i18n import t
 from easytune.intents import EXPERT, Intents
 from easytune.presets import Suggestion
-from easytune.shapes import ModelShape
+from easytune.shapes import DataShape, ModelShape
 
 
 def run(args: argparse.Namespace, lang: str) -> int:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, lang: str) -> int:
 def applied(config: TrainConfig, intent: str, home: Path, lang: str) -> TrainConfig:
     """Return the config as an intent suggests it, and say so on stderr.
 
-    Raises IntentUnknown, and what reading the data raises.
+    Raises IntentUnknown.
     """
     if intent == EXPERT:
         return config.changed(goal__intent=EXPERT)
@@ -50,22 +50,30 @@ def _suggested(
         _print_problems(known, lang)
         raise IntentUnknown(intent, ", ".join([*known.found, EXPERT]))
     folder = model_files.resolve(config.model, home)
-    shape = folder and _shape(folder, lang)
-    # Rows are counted in the tokens of the model, so without it nothing is known of them.
-    data = None
-    if folder is not None:
-        data = row_lengths.shape_of(row_lengths.count(config, folder, home), config)
+    shape, data = _facts(config, folder, home, lang) if folder else (None, None)
     here = machine.look(config.memory.device, home)
     return presets.suggest(known.found[intent], config, shape, data, here)
 
 
-def _shape(folder: Path, lang: str) -> ModelShape | None:
+def _facts(
+    config: TrainConfig, folder: Path, home: Path, lang: str
+) -> tuple[ModelShape | None, DataShape | None]:
+    """Return what the model and the data tell, and say what cannot be known."""
+    shape, data = None, None
     try:
-        return model_shape.read(folder)
+        shape = model_shape.read(folder)
     except EasyTuneError as error:
-        reason = t(f"error.{error.code()}", lang, **error.values)
-        print(t("intent.cli.unknown_model", lang, reason=reason), file=sys.stderr)
-        return None
+        _say_unknown("intent.cli.unknown_model", error, lang)
+    try:
+        data = row_lengths.shape_of(row_lengths.count(config, folder, home), config)
+    except EasyTuneError as error:
+        _say_unknown("intent.cli.unknown_data", error, lang)
+    return shape, data
+
+
+def _say_unknown(what: str, error: EasyTuneError, lang: str) -> None:
+    reason = t(f"error.{error.code()}", lang, **error.values)
+    print(t(what, lang, reason=reason), file=sys.stderr)
 
 
 def _show(args: argparse.Namespace, known: Intents, lang: str) -> int:

@@ -49,7 +49,9 @@ def _show(runs: Runs, lang: str) -> None:
         return
     table = Table(box=None, header_style="bold")
     for column in ("run", "state", "steps", "loss", "held_out", "forgetting"):
-        table.add_column(t(f"cli.column.{column}", lang), no_wrap=column != "state")
+        # The long names of these two give way, so that 80 columns are enough for everything.
+        gives_way = column in ("held_out", "forgetting")
+        table.add_column(t(f"cli.column.{column}", lang), no_wrap=not gives_way)
     for summary in found:
         story = runs.story(summary.id)
         loss = f"{story.losses[-1][1]:.4f}" if story.losses else ""

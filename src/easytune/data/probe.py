@@ -47,9 +47,17 @@ class ProbeRow:
     scored: np.ndarray
 
 
+@dataclass(frozen=True)
+class Found:
+    """The sequences of a probe, and why other rows of it cannot be measured."""
+
+    rows: list[ProbeRow]
+    problems: list[Problem]
+
+
 def load(
     name: str, tokenizer: ModelTokenizer, options: DataSection, home: Path | None = None
-) -> list[ProbeRow]:
+) -> Found:
     """Return the sequences of a probe, categories taking turns so that any first part has all.
 
     `name` is "demo/probe" or any dataset that could be trained on, its rows conversations, plain
@@ -63,10 +71,12 @@ def load(
         raise ProbeUnusable(probe=name, reasons="@data.probe.empty") from empty
     chosen = [found[place] for place in at_most(len(found), MOST, _SEED)]
     encoded, dropped = _encoded(chosen, tokenizer, options)
+    problems = [*gathered.problems, *dropped]
     if not encoded:
-        reasons = reasons_text([*gathered.problems, *dropped]) or "@data.probe.empty"
+        reasons = reasons_text(problems) or "@data.probe.empty"
         raise ProbeUnusable(probe=name, reasons=reasons)
-    return _in_turns([row for _, row in encoded], [_group(each) for each, _ in encoded])
+    rows = _in_turns([row for _, row in encoded], [_group(each) for each, _ in encoded])
+    return Found(rows, problems)
 
 
 def fingerprint(rows: Sequence[ProbeRow]) -> str:

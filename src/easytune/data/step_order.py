@@ -51,6 +51,13 @@ class StepOrder:
             lengths = [self.lengths[row] for row in rows]
             yield sum(lengths) if self.packed else max(lengths) * len(lengths)
 
+    def pairs_at_once(self) -> Iterator[int]:
+        """Yield how many pairs of tokens attention looks at in each micro-batch of the epoch."""
+        for rows in self:
+            lengths = [self.lengths[row] for row in rows]
+            squares = (length**2 for length in lengths)
+            yield sum(squares) if self.packed else max(lengths) ** 2 * len(lengths)
+
     def _rows_per_step(self) -> list[int]:
         full, rest = divmod(len(self.lengths), self.batch_size * self.accumulation)
         return [self.batch_size * self.accumulation] * full + ([rest] if rest else [])

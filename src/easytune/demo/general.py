@@ -144,7 +144,7 @@ def _places_zh() -> Iterator[Pair]:
     for _, country, _, currency in facts.CURRENCIES:
         yield f"{country}使用什么货币？", f"{country}的货币是{currency}。"
     for _, event, year, _, place in facts.PLACES_OF_EVENTS:
-        yield f"{event}发生在哪一年、什么地方？", f"{event}发生在{year}年，地点是{place}。"
+        yield f"{event}是在哪一年、什么地方？", f"{event}是在{year}年，地点是{place}。"
 
 
 def _works() -> Iterator[Pair]:
@@ -237,8 +237,7 @@ def _shopping_zh(rng: random.Random) -> Pair:
 def _journey(rng: random.Random) -> Pair:
     town, speed, hours = rng.choice(facts.TOWNS), rng.randrange(40, 130, 10), rng.randint(2, 6)
     return (
-        f"A bus drives to {town} at {speed} km per hour and needs {hours} hours. How long is the "
-        "way?",
+        f"A bus drives to {town} at {speed} km per hour and needs {hours} hours. How far is it?",
         f"{speed} km per hour times {hours} hours is {speed * hours} km.",
     )
 
@@ -264,7 +263,7 @@ def _product_zh(rng: random.Random) -> Pair:
 
 def _sorting(rng: random.Random) -> Pair:
     words = rng.sample(facts.TOOLS, 4)
-    return f"Sort these words by the alphabet: {', '.join(words)}.", f"{', '.join(sorted(words))}"
+    return f"Put these words in alphabetical order: {', '.join(words)}.", ", ".join(sorted(words))
 
 
 def _smallest(rng: random.Random) -> Pair:

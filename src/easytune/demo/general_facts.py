@@ -125,7 +125,7 @@ SAYINGS = (
 """An English saying and what it means."""
 
 FRUIT = ("apples", "pears", "plums", "cherries", "lemons", "grapes", "figs", "melons")
-TOOLS = ("hammer", "saw", "drill", "ladder", "rope", "brush", "bucket", "wrench", "nail", "tape")
+TOOLS = ("hammer", "saw", "drill", "ladder", "rope", "brush", "bucket", "wrench", "shovel", "tape")
 PEOPLE = ("Ines", "Omar", "Greta", "Yusuf", "Hanna", "Pavel", "Rosa", "Felix", "Aiko", "Milan")
 PEOPLE_ZH = ("小华", "小丽", "小强", "小芳", "小军", "小梅", "小龙", "小雨")
 TOWNS = ("Lund", "Graz", "Porto", "Bath", "Ghent", "Cork", "Turin", "Basel")

@@ -6,19 +6,18 @@ folder below `trials/`; what it reports is handed on as this job's own.
 
 import math
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import psutil
 
-from easytune import events, job, ladder, machine, records, remedies
+from easytune import events, job, ladder, machine, oom, records, remedies
 from easytune.config import TrainConfig
 from easytune.engine import failures
 from easytune.engine.reporting import Reporter
 from easytune.engine.stopping import StopSignal
-from easytune.errors import EasyTuneError, KilledFromOutside, OutOfMemory, Unexpected
+from easytune.errors import CheckInterrupted, EasyTuneError, OutOfMemory, Unexpected
 from easytune.events import Failed, Finished, Notice, Phase, Stopped, Swept, Trial
 from easytune.job import CheckWishes, Job, JobFolder
 
@@ -27,6 +26,8 @@ FACTS = "facts.json"
 COMMAND = [sys.executable, "-m", "easytune.engine.trial"]
 _POLL_S = 0.1
 _NEAR_LIMIT = 0.7
+# By which somebody ends a process. The others are sent for what the process itself did.
+_ENDING_SIGNALS = (1, 2, 9, 15)
 _LOG_TAIL = 20_000
 
 
@@ -48,45 +49,49 @@ class _Check:
         self.config, self.wishes = job.config, job.wishes or CheckWishes()
         self.folder, self.report, self.stop = folder, report, stop
         self.home = folder.path.parent.parent
-        self.noticed: list[Notice] = []
         self.longest: float | None = None
+        self.loads = True
 
     def run(self) -> Finished | Stopped | Failed:
         """Go down the ladder."""
-        limit: float | None = None
+        attempt: _Attempt | None = None
         for rung, config in enumerate(self._rungs()):
             attempt = _Attempt(self, rung, config)
             trial = attempt.run()
             if trial is None:
                 return Stopped()
-            self.longest, limit = attempt.fact("longest") or self.longest, trial.limit_gb
+            self.longest = attempt.fact("longest") or self.longest
+            self.loads = attempt.fact("tokens_at_once") is not None
             match trial.outcome:
                 case "fits":
                     return Finished(metrics=attempt.metrics)
                 case "failed":
                     return Failed(code=trial.code, values=trial.values, detail=attempt.log())
+        assert attempt is not None  # a ladder has one rung at least
+        attempt.tell_notices()
         code = "check_nothing_fits" if self.wishes.ladder else "check_too_little"
-        self.report.notice(code, limit_gb=round(limit or 0.0, 2))
+        self.report.notice(code, limit_gb=round(attempt.fact("limit_gb") or 0.0, 2))
         return Finished()
-
-    def notice(self, event: Notice) -> None:
-        """Hand on what a try has to say; the next rung would only say it again."""
-        if not any((n.code, n.values) == (event.code, event.values) for n in self.noticed):
-            self.noticed.append(event)
-            self.report(event)
 
     def _rungs(self) -> Iterator[TrainConfig]:
         if not self.wishes.ladder:
             yield self.config
             return
         can_quantize = machine.can_quantize(machine.device(self.config.memory.device))
-        last = self.config.data.max_length
-        for config in ladder.rungs(self.config, can_quantize):
-            length = config.data.max_length
-            # Cutting off what no row has makes nothing lighter.
-            if length == last or self.longest is None or length < self.longest:
+        last = self.config
+        for rung, config in enumerate(ladder.rungs(self.config, can_quantize)):
+            if rung == 0 or self._may_be_lighter(config, last):
                 yield config
-            last = length
+            last = config
+
+    def _may_be_lighter(self, config: TrainConfig, last: TrainConfig) -> bool:
+        """Tell whether a rung can fit where the one above it was short."""
+        if not self.loads:
+            # What is computed at once matters only to a model that is there.
+            return _weights(config) != _weights(last)
+        length = config.data.max_length
+        # Cutting off what no row has makes nothing lighter.
+        return length == last.data.max_length or not self.longest or length < self.longest
 
 
 class _Attempt:
@@ -97,7 +102,9 @@ class _Attempt:
         self.folder = JobFolder(check.folder.path / TRIALS / str(rung))
         self.metrics: dict[str, float] = {}
         self.trial: Trial | None = None
+        self._notices: list[Notice] = []
         self._offset, self._peak_gb, self._finished = 0, 0.0, False
+        self._kills = oom.kills()
 
     def fact(self, name: str) -> float | None:
         """Return what the child noted before its steps; None while it has not."""
@@ -120,7 +127,19 @@ class _Attempt:
             shutil.rmtree(self.folder.out, ignore_errors=True)
         if self.trial is None:
             self._report(self._verdict(child.returncode))
+        elif not self._has_its_say:
+            reason = self._last_words(child.returncode)
+            self.check.report.notice("check_sweep_failed", reason=reason)
         return self.trial
+
+    def tell_notices(self) -> None:
+        """Hand on what the child had to say about a configuration that the user now looks at.
+
+        What a rung says that did not fit, the next one says again or makes untrue.
+        """
+        for notice in self._notices:
+            self.check.report(notice)
+        self._notices.clear()
 
     @property
     def _has_its_say(self) -> bool:
@@ -162,8 +181,10 @@ class _Attempt:
             match event:
                 case Phase() | Swept():
                     self.check.report(event)
+                case Notice() if self.trial:
+                    self.check.report(event)
                 case Notice():
-                    self.check.notice(event)
+                    self._notices.append(event)
                 case Trial():
                     self._report(event)
                 case Finished(metrics=metrics):
@@ -178,20 +199,30 @@ class _Attempt:
         }
         self.trial = trial.model_copy(update=facts)
         self.check.report(self.trial)
+        if trial.outcome != "out_of_memory":
+            self.tell_notices()
 
     def _verdict(self, code: int | None) -> Trial:
         """Judge a child that ended without one of its own: by its last words, and by its size."""
-        killed = sys.platform != "win32" and code == -signal.SIGKILL
-        limit = self.fact("limit_gb") or math.inf
-        near = code is not None and code < 0 and self._peak_gb > _NEAR_LIMIT * limit
+        signalled = code is not None and code < 0
+        killed = signalled and oom.rise(self._kills) > 0
+        near = signalled and self._peak_gb > _NEAR_LIMIT * (self.fact("limit_gb") or math.inf)
         if killed or near or failures.speaks_of_memory(self.log()):
             device = machine.device(self.config.memory.device)
             problem: EasyTuneError = OutOfMemory(device, self.config.schedule.batch_size)
             return _ended(problem, short=True)
-        if code is not None and code < 0:
-            return _ended(KilledFromOutside(-code))
-        last = self.log().strip().rpartition("\n")[2]
-        return _ended(Unexpected(last or f"exit code {code}"))
+        if code is not None and -code in _ENDING_SIGNALS:
+            return _ended(CheckInterrupted())
+        return _ended(Unexpected(self._last_words(code)))
+
+    def _last_words(self, code: int | None) -> str:
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        last = self.log().strip().rpartition("\n")[2][:300]
+        return f"{last} ({how})" if last else how
+
+
+def _weights(config: TrainConfig) -> tuple[str, int]:
+    return config.model.method, config.memory.quantization_bits
 
 
 def _ended(problem: EasyTuneError, *, short: bool = False) -> Trial:

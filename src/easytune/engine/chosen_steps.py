@@ -41,6 +41,14 @@ def heaviest_first(run: StepBatches, epochs: float, longest: int, usual: int) ->
     return ChosenSteps(run, by_weight[-longest:] + full[:usual])
 
 
+def first(run: StepBatches, count: int) -> ChosenSteps:
+    """Return the first steps of a run; fewer when an epoch has no more."""
+    steps = _steps(run, 0)[:count]
+    if all(len(step) < run.accumulation for step in steps):
+        return ChosenSteps(run, steps[:1])
+    return ChosenSteps(run, [_filled(step, run.accumulation) for step in steps])
+
+
 def _steps(run: StepBatches, epoch: int) -> list[Step]:
     order = StepBatches(run.lengths, run.batch_size, run.accumulation, run.seed, run.packed)
     order.set_epoch(epoch)

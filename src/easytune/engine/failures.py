@@ -14,8 +14,11 @@ _MEMORY_WORDS = (
     "defaultcpuallocator", "can't allocate memory", "out of memory", "cannot allocate memory",
     "bad_alloc", "memoryerror",
 )  # fmt: skip
-# What libraries print before they end the process themselves.
-_LAST_WORDS = (*_MEMORY_WORDS, "memory allocation of", "resource temporarily unavailable")
+# What else is said by a process that may take no more memory. In others it has other causes, too.
+_LAST_WORDS = (
+    *_MEMORY_WORDS, "memory allocation of", "resource temporarily unavailable",
+    "can't start new thread",
+)  # fmt: skip
 # What saving says when the disk is full; none of it mentions the disk.
 _SAVING_WORDS = ("unexpected pos", "pytorchstreamwriter", "no space left", "safetensorerror")
 
@@ -38,7 +41,7 @@ def classify(error: BaseException, config: TrainConfig | None, folder: Path) -> 
 
 
 def speaks_of_memory(text: str) -> bool:
-    """Tell whether the last words of a process say that it was short of memory."""
+    """Tell whether what a process with limited memory said last means that it was short of it."""
     return any(words in text.lower() for words in _LAST_WORDS)
 
 

@@ -19,10 +19,11 @@ from easytune import checkpoints, forgetting
 from easytune.config import TrainConfig
 from easytune.data import probe
 from easytune.data.probe import ProbeRow
-from easytune.engine import forgetting_base, models
+from easytune.data.rows import reasons_text
+from easytune.engine import forgetting_base, hardware, models
 from easytune.engine import forgetting_files as files
 from easytune.engine.batching import StepBatches
-from easytune.engine.forgetting_budget import Budget, Work
+from easytune.engine.forgetting_budget import ENOUGH, FEWEST, Budget, Work, clock
 from easytune.engine.forgetting_figures import Figures, Reader, shortened
 from easytune.engine.forgetting_files import BaseSide
 from easytune.engine.models import Loaded
@@ -64,7 +65,10 @@ class Meter:
         report: Reporter,
         stop: Callable[[], bool],
     ) -> None:
-        self._start, self.probe, self.budget = _start(config), given, Budget(work)
+        self.now = clock(hardware.device(config.memory.device).type)
+        # A limit is of use only where it is looked at often.
+        enough = FEWEST if config.monitor.forgetting_limit else ENOUGH
+        self._start, self.probe, self.budget = _start(config), given, Budget(work, enough)
         self.folder, self.earlier, self.report, self.stop = folder, earlier, report, stop
         self.last: Forgetting | None = None
         self._side: BaseSide | None = None
@@ -104,11 +108,11 @@ class Meter:
         """Measure and report the model as it is now; None when it cannot be, or a stop is asked."""
         if self._side is None or self._reader is None:
             return None
-        began = time.monotonic()
+        began, worked = time.monotonic(), self.now()
         found = self._compare(self._reader, self._side)
         if found is None:
             return None
-        self.budget.took(time.monotonic() - began)
+        self.budget.took(self.now() - worked)
         if not all(math.isfinite(one.difference) and math.isfinite(one.kl) for one in found):
             self.report.notice("forgetting_not_finite", step=step)
             self._side = None
@@ -138,12 +142,12 @@ class Meter:
     def _take_base(self, loaded: Loaded) -> None:
         if self._tried:
             return
-        self._tried, began = True, time.monotonic()
+        self._tried, began = True, self.now()
         rows = shortened(self.probe.rows, models.context_length(loaded.base) or probe.TOKENS)
         mark = probe.fingerprint(rows)
         found = files.read_base(self.earlier, mark, rows) if self.earlier else None
         self._side = found or self._read_base(Reader(loaded, self.probe.pad_id), rows)
-        self.budget.spent += time.monotonic() - began
+        self.budget.spent += self.now() - began
         if self._side is None:
             return
         self.budget.expect(sum(len(row.input_ids) for row in self._side.rows))
@@ -190,13 +194,16 @@ def meter(
         return None
     name, home = config.monitor.probe, folder.path.parent.parent
     try:
-        rows = probe.load(name, material.tokenizer, config.data, home)
+        found = probe.load(name, material.tokenizer, config.data, home)
     except ProbeUnusable as unusable:
         if name != probe.BUNDLED or config.monitor.forgetting_limit:
             raise
         report.notice("forgetting_no_probe", reasons=unusable.reasons)
         return None
-    given = Probe(name, rows, material.tokenizer.pad_id)
+    if found.problems:
+        values = {"rows": len(found.problems), "reasons": reasons_text(found.problems)}
+        report.notice("forgetting_rows_unusable", probe=name, **values)
+    given = Probe(name, found.rows, material.tokenizer.pad_id)
     earlier = resume.parent.parent / _FOLDER if resume else None
     work = _work(config, material, checkpoints.step_of(resume) if resume else 0)
     return Meter(config, given, work, folder.out / _FOLDER, earlier, report, stop)

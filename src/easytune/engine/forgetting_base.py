@@ -1,7 +1,6 @@
 """The base side of a run: which sequences are measured, and what the base predicts on them."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import TypeVar
@@ -9,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from easytune.data.probe import ProbeRow
-from easytune.engine.forgetting_budget import FEWEST, Budget, Timing
+from easytune.engine.forgetting_budget import FEWEST, Budget, Timing, clock
 from easytune.engine.forgetting_figures import BaseFigures, Reader, fits_exactly
 from easytune.engine.forgetting_files import BaseSide
 from easytune.engine.reporting import Reporter
@@ -39,18 +38,18 @@ def read(
         return None
     exact = fits_exactly(rows[:_USUAL], reader.vocabulary)
     known: _Known = []
-    timings = []
+    timings, now = [], clock(reader.loaded.device.type)
     # The first reading of all pays for what happens once.
     for part in (rows[:1], rows[1:2] or rows[:1], rows[2:6] or rows):
-        began = time.monotonic()
+        began = now()
         figures = reader.base(part, exact)
-        timings.append(Timing(_tokens(part), time.monotonic() - began))
+        timings.append(Timing(_tokens(part), now() - began))
         known += zip(part, figures, strict=True)
-    budget.estimate(timings[1], timings[2])
+    budget.estimate(timings[1], timings[2], _tokens(next(reader.batches(rows))))
     # Of a probe of one or two sequences some were read again.
     known = known[: len(rows)]
     if any(_is_chance(figures, reader) for _, figures in known):
-        found = _known_ones(reader, rows, budget, exact, report, stop)
+        found = _known_ones(reader, rows, budget, exact, starts, report, stop)
         if found is not None:
             return found
     count = budget.sequences(_tokens(rows) / len(rows), len(rows), starts)
@@ -96,6 +95,7 @@ def _known_ones(
     rows: Sequence[ProbeRow],
     budget: Budget,
     exact: bool,
+    starts: int,
     report: Reporter,
     stop: Callable[[], bool],
 ) -> BaseSide | None:
@@ -109,11 +109,17 @@ def _known_ones(
     figures = each(reader.batches(looked_at), lambda part: reader.base(part, exact), stop)
     if figures is None:
         return None
+    budget.tokens -= _tokens(looked_at)
     pairs = zip(looked_at, figures, strict=True)
     known = [(row, one) for row, one in pairs if not _is_chance(one, reader)]
-    if len(known) < FEWEST or _tokens(row for row, _ in known) > budget.tokens / 2:
+    if len(known) < FEWEST:
         return None
-    report.notice("forgetting_unknown_texts", count=len(rows) - len(known), rows=len(rows))
+    mean = _tokens(row for row, _ in known) / len(known)
+    # Their base has been read.
+    known = known[: budget.sequences(mean, len(known), starts - 1)]
+    if not known:
+        return None
+    report.notice("forgetting_unknown_texts", count=len(known), rows=len(rows))
     return BaseSide([row for row, _ in known], [one for _, one in known], exact)
 
 

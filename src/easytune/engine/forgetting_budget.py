@@ -1,13 +1,15 @@
 """How many sequences are measured, and how often, so that it costs at most 5% of training."""
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 FEWEST = 8
 """Sequences; fewer are no measurement."""
+ENOUGH = 16
+"""Sequences; with fewer the interval is too wide for a curve: then rather fewer points."""
 _SHARE, _PLANNED = 0.05, 0.045
-# With fewer an interval is too wide for a curve: then rather fewer points.
-_ENOUGH = 16
 # A step goes forward, and back at least to the inputs of every layer; logits it needs fewer.
 _STEP_PER_FORWARD = 2.0
 
@@ -29,28 +31,41 @@ class Timing:
     seconds: float
 
 
+def clock(device: str) -> Callable[[], float]:
+    """Return what tells the seconds that work takes on a kind of device.
+
+    On the processor those in which it really computes: else another program that holds it for a
+    moment would make a measurement of milliseconds look ten times as long.
+    """
+    return time.process_time if device == "cpu" else time.monotonic
+
+
 class Budget:
     """Plans measurements before training by an estimate, and during it by what steps really take.
 
-    `tokens` is how many the meter may read in the whole run, by the estimate; without one, all.
-    `spent` are the seconds that measuring has cost so far.
+    With `enough` sequences more points are worth more than more sequences. `tokens` is how many the
+    meter may read in the whole run, by the estimate; without one, all. `spent` are the seconds that
+    measuring has cost so far.
     """
 
-    def __init__(self, work: Work) -> None:
-        self.work, self.tokens, self.spent = work, math.inf, 0.0
+    def __init__(self, work: Work, enough: int = ENOUGH) -> None:
+        self.work, self.enough, self.tokens, self.spent = work, enough, math.inf, 0.0
         self._cost, self._per_token, self._passed_over = 0.0, 0.0, 0
 
-    def estimate(self, little: Timing, much: Timing) -> None:
+    def estimate(self, little: Timing, much: Timing, at_once: int) -> None:
         """Find out how many tokens may be read.
 
         `little` and `much` are the times of one sequence and of several at once: each forward
-        takes a time of its own, which counts where micro-batches are small.
+        takes a time of its own, which counts where micro-batches are small. The meter reads
+        `at_once` tokens with one.
         """
-        slope = (much.seconds - little.seconds) / max(much.tokens - little.tokens, 1)
-        per_token = slope if slope > 0 else much.seconds / much.tokens
-        per_forward = max(much.seconds - per_token * much.tokens, 0.0)
+        more = much.tokens - little.tokens
+        slope = (much.seconds - little.seconds) / more if more > 0 else 0.0
+        # Of times so short that one disturbs the other: between no time of its own and no other.
+        per_token = min(max(slope, 0.0), much.seconds / much.tokens)
+        per_forward = max(min(little.seconds, much.seconds) - per_token * little.tokens, 0.0)
         forward = self.work.tokens * per_token + self.work.micro_batches * per_forward
-        self._per_token = much.seconds / much.tokens
+        self._per_token = per_token + per_forward / at_once
         self.tokens = _PLANNED * _STEP_PER_FORWARD * forward / self._per_token
 
     def sequences(self, mean: float, available: int, starts: int) -> int:
@@ -60,7 +75,7 @@ class Budget:
         """
         affordable = min(self.tokens / mean, 1e9)
         wished = int(affordable / (starts + self.work.evaluations))
-        enough = min(_ENOUGH, int(affordable / (starts + 1)))
+        enough = min(self.enough, int(affordable / (starts + 1)))
         chosen = min(available, max(wished, enough))
         return chosen if chosen >= min(FEWEST, available) else 0
 

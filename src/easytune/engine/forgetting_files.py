@@ -51,17 +51,19 @@ def write_base(folder: Path, probe: str, fingerprint: str, side: BaseSide) -> No
 
 
 def read_base(folder: Path, fingerprint: str, rows: Sequence[ProbeRow]) -> BaseSide | None:
-    """Return the base side that an earlier run kept of the first of `rows`, None without one."""
+    """Return the base side that an earlier run kept of some of `rows`, None without one."""
     content = records.read(folder / _BASE)
     if content is None or content.get("fingerprint") != fingerprint:
         return None
+    by_id = {row.id: row for row in rows}
+    measured = [by_id[one["id"]] for one in content["sequences"]]
     means = [float(one["nll"]) for one in content["sequences"]]
     try:
         with np.load(folder / _PREDICTIONS, allow_pickle=False) as arrays:
             figures = _figures(arrays, means)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         return None
-    return BaseSide(rows[: len(means)], figures, content["kl"] == _kl_kind(exact=True))
+    return BaseSide(measured, figures, content["kl"] == _kl_kind(exact=True))
 
 
 def write_latest(

@@ -1,7 +1,6 @@
 """When forgetting is measured in a run, and what follows from it: a warning, or an early end."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -30,7 +29,7 @@ class Watch(TrainerCallback):
         report: Reporter,
     ) -> None:
         self.trainer, self.meter, self.rhythm = trainer, meter, rhythm
-        self.limit, self.report, self.clock = monitor.forgetting_limit, report, Clock()
+        self.limit, self.report, self.clock = monitor.forgetting_limit, report, Clock(meter.now)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -101,18 +100,19 @@ class Watch(TrainerCallback):
 
 
 class Clock:
-    """Adds up the time of steps, and nothing of what happens between them."""
+    """Adds up the time of steps by the clock `now`, and nothing of what happens between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self.seconds, self._steps, self._first, self._began = 0.0, 0, 0.0, 0.0
 
     def start(self) -> None:
         """Begin a step."""
-        self._began = time.monotonic()
+        self._began = self._now()
 
     def stop(self) -> None:
         """End a step."""
-        taken = time.monotonic() - self._began
+        taken = self._now() - self._began
         self.seconds += taken
         self._steps += 1
         if self._steps == 1:

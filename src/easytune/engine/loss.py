@@ -103,6 +103,20 @@ def _whole(
     return cross_entropy(logits.float(), targets, reduction="sum")
 
 
+def _loss_and_gradient(
+    states: Tensor, weight: Tensor, bias: Tensor | None, wanted: Tensor, wants_gradient: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Return loss and gradient of one chunk; its logits are gone when the next one begins."""
+    logits = linear(states, weight, bias).float()
+    log_total = logits.logsumexp(-1, keepdim=True)
+    loss = (log_total - logits.gather(1, wanted[:, None])).sum()
+    if not wants_gradient:
+        return loss, None
+    slope = logits.sub_(log_total).exp_()
+    slope.scatter_add_(1, wanted[:, None], slope.new_full((len(wanted), 1), -1))
+    return loss, slope.to(weight.dtype) @ weight
+
+
 class _FrozenHeadLoss(torch.autograd.Function):
     """Loss and its gradient in one pass per chunk: no logits are kept for the backward."""
 
@@ -114,13 +128,10 @@ class _FrozenHeadLoss(torch.autograd.Function):
         wants_gradient = ctx.needs_input_grad[0]
         gradients = []
         for states, wanted in zip(hidden.split(size), targets.split(size), strict=True):
-            logits = linear(states, weight, bias).float()
-            log_total = logits.logsumexp(-1, keepdim=True)
-            total += (log_total - logits.gather(1, wanted[:, None])).sum()
-            if wants_gradient:
-                slope = logits.sub_(log_total).exp_()
-                slope.scatter_add_(1, wanted[:, None], slope.new_full((len(wanted), 1), -1))
-                gradients.append(slope.to(weight.dtype) @ weight)
+            loss, gradient = _loss_and_gradient(states, weight, bias, wanted, wants_gradient)
+            total += loss
+            if gradient is not None:
+                gradients.append(gradient)
         if wants_gradient:
             ctx.save_for_backward(torch.cat(gradients) if gradients else torch.zeros_like(hidden))
         return total

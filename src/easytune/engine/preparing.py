@@ -196,4 +196,9 @@ def _largest(material: Material, batches: StepBatches) -> Load:
     """Return what the largest micro-batch of the first epoch computes."""
     examples = material.train.examples
     learned = (sum(int(examples[row].trained.sum()) for row in rows) for rows in batches)
-    return Load(max(batches.tokens_at_once()), max(learned), max(batches.lengths))
+    return Load(
+        max(batches.tokens_at_once()),
+        max(learned),
+        max(batches.lengths),
+        max(batches.pairs_at_once()),
+    )

@@ -10,7 +10,8 @@ from easytune.config import TrainConfig
 from easytune.engine import hardware
 from easytune.engine.models import Loaded
 from easytune.errors import EasyTuneError
-from easytune.estimate.memory import CHECKPOINTED_ABOVE, Load, short_of_memory
+from easytune.estimate.load import Load
+from easytune.estimate.memory import CHECKPOINTED_ABOVE, short_of_memory
 from easytune.shapes import Machine
 
 _GIGA = 1e9

@@ -38,9 +38,16 @@ class Rhythm:
 def rhythm(schedule: ScheduleSection, monitor: MonitorSection, steps_per_epoch: int) -> Rhythm:
     """Return the rhythm of a run whose epochs have `steps_per_epoch` optimizer steps."""
     total = total_steps(schedule, steps_per_epoch)
+    evaluation = monitor.eval_steps or max(1, total // _EVALUATIONS)
     return Rhythm(
         total=total,
         logging=monitor.logging_steps or (1 if total <= 2 * _POINTS else total // _POINTS),
-        evaluation=monitor.eval_steps or max(1, total // _EVALUATIONS),
-        saving=monitor.save_steps or max(1, total // _CHECKPOINTS),
+        evaluation=evaluation,
+        saving=monitor.save_steps or _saving(total, evaluation),
     )
+
+
+def _saving(total: int, evaluation: int) -> int:
+    """Return the spacing of checkpoints, where it can be such that each has been measured."""
+    wished = max(1, total // _CHECKPOINTS)
+    return wished - wished % evaluation if evaluation <= wished else wished

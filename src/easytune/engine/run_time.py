@@ -24,15 +24,17 @@ class Costs:
     tokens_per_second: float
     evaluation: float
     """One look at all held-out rows."""
+    first_answers: float
+    """Answering the fixed prompts before anything is learned, at full length."""
     answers: float
-    """Answering the fixed prompts once, at full length."""
+    """Answering them as the rows do, which is what the run teaches."""
 
     def of_run(self, prepared: Prepared, startup: float) -> float:
         """Return the seconds of the whole run, `startup` before its first step included."""
         steps = self.training(prepared)
         meter = METER_SHARE if prepared.config.monitor.forgetting else 0.0
         looks = evaluations(prepared)
-        beside = looks * (self.evaluation + self.answers) + self.answers
+        beside = looks * (self.evaluation + self.answers) + self.first_answers
         return startup + steps * (1 + meter) + beside
 
     def training(self, prepared: Prepared) -> float:
@@ -44,10 +46,12 @@ class Costs:
 def measure(prepared: Prepared, trainer: PackedTrainer, tokens_per_second: float) -> Costs:
     """Time what happens beside the steps."""
     looks = evaluations(prepared)
+    first_answers, answers = _answer_seconds(prepared)
     return Costs(
         tokens_per_second=tokens_per_second,
         evaluation=_evaluation_seconds(prepared, trainer) if looks else 0.0,
-        answers=_answer_seconds(prepared),
+        first_answers=first_answers,
+        answers=answers,
     )
 
 
@@ -76,19 +80,21 @@ def _tokens(rows: list) -> int:
     return sum(len(row.input_ids) for row in rows)
 
 
-def _answer_seconds(prepared: Prepared) -> float:
-    """Time the first tokens of the answers, and reckon for answers that never end early."""
-    held_out = [example.row for example in prepared.material.held_out.examples]
+def _answer_seconds(prepared: Prepared) -> tuple[float, float]:
+    """Time the first tokens of the answers; reckon for the longest, and for those of the rows."""
+    rows = prepared.material.held_out.examples
+    held_out = [example.row for example in rows]
     config, loaded = prepared.config, prepared.loaded
     answers = Answers(loaded, prepared.material.tokenizer, config, held_out, lambda: False)
     wanted = answers.longest
     if not wanted or not answers.prompts:
-        return 0.0
+        return 0.0, 0.0
+    # All are answered at once, so the longest answer decides.
+    learned = [int(row.trained.sum()) for row in rows[: len(answers.prompts)]]
+    usual = min(wanted, max(learned, default=wanted))
     first = _timed(answers, 1)
-    if wanted <= _ANSWER_TOKENS:
-        return _timed(answers, wanted)
     each = max(0.0, _timed(answers, _ANSWER_TOKENS) - first) / (_ANSWER_TOKENS - 1)
-    return first + each * (wanted - 1)
+    return first + each * (wanted - 1), first + each * (usual - 1)
 
 
 def _timed(answers: Answers, tokens: int) -> float:

@@ -1,16 +1,17 @@
 """How the loss fares at many learning rates, or at the chosen one: a few dozen real steps.
 
-The range test raises the rate exponentially from step to step: Smith 2017, "Cyclical Learning
-Rates for Training Neural Networks".
+All of it goes over the same few steps again and again, so that no change of the loss is due to
+other rows. The range test raises the rate exponentially from step to step: Smith 2017, "Cyclical
+Learning Rates for Training Neural Networks".
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from easytune.engine import preparing
+from easytune.engine import chosen_steps, preparing
 from easytune.engine.preparing import Prepared
 from easytune.engine.reporting import Reporter
 from easytune.engine.step_watch import StepWatch
@@ -18,6 +19,9 @@ from easytune.errors import Diverged
 from easytune.events import Swept
 
 RANGE_STEPS, STEADY_STEPS = 40, 20
+_CYCLE = 5
+# So low that nothing is learned: what the rows themselves make of the loss.
+_STILL = 1e-9
 LOWEST, HIGHEST = 1e-5, 1.0
 _FULL_SCALE = 0.01
 _SMOOTHING = 0.7
@@ -39,8 +43,8 @@ def over_rates(prepared: Prepared, checkpoints: Path, report: Reporter) -> float
     smooth = Smoothed()
     curve: list[tuple[float, float]] = []
 
-    def enough(watch: StepWatch) -> bool:
-        rate, loss = rates[len(curve)], smooth.after(watch.losses[-1])
+    def enough(level: float) -> bool:
+        rate, loss = rates[len(curve)], smooth.after(level)
         curve.append((rate, loss))
         report(Swept(sweep="range", step=len(curve), learning_rate=rate, loss=loss))
         return len(curve) == len(rates) or exploded(curve)
@@ -58,8 +62,8 @@ def at_chosen_rate(prepared: Prepared, checkpoints: Path, report: Reporter) -> N
     rates = [chosen * min(1.0, step / _WARMUP) for step in range(1, STEADY_STEPS + 1)]
     losses: list[float] = []
 
-    def enough(watch: StepWatch) -> bool:
-        losses.append(watch.losses[-1])
+    def enough(level: float) -> bool:
+        losses.append(level)
         rate = rates[len(losses) - 1]
         report(Swept(sweep="chosen", step=len(losses), learning_rate=rate, loss=losses[-1]))
         return len(losses) == len(rates)
@@ -67,9 +71,26 @@ def at_chosen_rate(prepared: Prepared, checkpoints: Path, report: Reporter) -> N
     survived = _run(prepared, checkpoints, rates, enough)
     if not survived:
         report.notice("check_diverges_at_once", learning_rate=chosen, step=len(losses) + 1)
-    elif rises(losses):
-        first, last = round(losses[0], 2), round(losses[-1], 2)
-        report.notice("check_diverges", learning_rate=chosen, first=first, last=last)
+    elif (highest := risen_to(losses)) is not None:
+        facts = {"first": round(losses[0], 2), "last": round(highest, 2)}
+        report.notice("check_diverges", learning_rate=chosen, **facts)
+
+
+class Levelled:
+    """Takes from losses what is due to the rows: steps come in a cycle, first without learning."""
+
+    def __init__(self, cycle: int) -> None:
+        self._cycle, self._count, self._still = cycle, 0, list[float]()
+
+    def after(self, loss: float) -> float | None:
+        """Return the loss as if the rows were always the same; None in the first cycle."""
+        if len(self._still) < self._cycle:
+            self._still.append(loss)
+            return None
+        of_rows = self._still[self._count % self._cycle]
+        self._count += 1
+        mean = _mean(self._still)
+        return mean * loss / of_rows if loss < of_rows else mean + loss - of_rows
 
 
 class Smoothed:
@@ -111,14 +132,31 @@ def suggested(curve: Curve, exploded_at: float | None = None) -> float | None:
     return float(f"{min(rate, limit / 10):.2g}")
 
 
-def rises(losses: Sequence[float]) -> bool:
-    """Tell whether the last losses are clearly above the first ones."""
-    first, last = _mean(losses[:_WARMUP]), _mean(losses[-_WARMUP:])
-    return last > first + max(_ROSE, _ROSE_SHARE * first)
+def risen_to(losses: Sequence[float]) -> float | None:
+    """Return the highest mean of a few losses in a row; None unless clearly above the first.
+
+    The first was measured before anything was learned. A run that falls again from there has
+    lost what the model knew.
+    """
+    windows = range(len(losses) - _WARMUP + 1)
+    highest = max((_mean(losses[i : i + _WARMUP]) for i in windows), default=losses[0])
+    return highest if highest > losses[0] + max(_ROSE, _ROSE_SHARE * losses[0]) else None
 
 
-def _run(prepared: Prepared, checkpoints: Path, rates: Sequence[float], enough: Any) -> bool:
-    """Make one step at each rate, until `enough`; tell whether the loss stayed finite."""
+def _run(
+    prepared: Prepared,
+    checkpoints: Path,
+    rates: Sequence[float],
+    enough: Callable[[float], bool],
+) -> bool:
+    """Make one step at each rate, until `enough` of its loss; tell whether that stayed finite."""
+    batches = chosen_steps.first(prepared.batches, _CYCLE)
+    cycle = len(batches.chosen)
+    levelled, rates = Levelled(cycle), [_STILL] * cycle + list(rates)
+
+    def has_enough(watch: StepWatch) -> bool:
+        level = levelled.after(watch.losses[-1])
+        return level is not None and enough(level)
 
     def set_rate(step: int, optimizer: Any) -> None:
         for group in optimizer.param_groups:
@@ -128,8 +166,8 @@ def _run(prepared: Prepared, checkpoints: Path, rates: Sequence[float], enough: 
 
     chosen = prepared.config.optim.learning_rate
     rhythm = replace(prepared.rhythm, total=max(prepared.rhythm.total, len(rates)))
-    trainer = preparing.trainer(replace(prepared, rhythm=rhythm), checkpoints)
-    StepWatch(prepared, trainer, enough, set_rate)
+    trainer = preparing.trainer(replace(prepared, rhythm=rhythm), checkpoints, batches)
+    StepWatch(prepared, trainer, has_enough, set_rate)
     try:
         trainer.train()
     except Diverged:

@@ -10,13 +10,15 @@ import faulthandler
 import os
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 
+from easytune import machine
 from easytune.config import TrainConfig
 from easytune.engine import failures
 from easytune.engine.reporting import Reporter
-from easytune.errors import OutOfMemory
+from easytune.errors import OutOfMemory, Unexpected
 from easytune.events import Finished, Trial
 from easytune.job import JobFolder
 
@@ -33,14 +35,14 @@ def run(folder: JobFolder, home: Path, *, limited: bool = False) -> int:
 
     `limited` keeps this process within the memory that is free, for good.
     """
-    report = Reporter(folder.events)
+    began, report = time.monotonic(), Reporter(folder.events)
     report.phase("importing")
     job = folder.read()
     try:
         # Imported here: a page shall see at once that something happens.
         from easytune.engine import trial_steps
 
-        tried = trial_steps.try_out(job, folder, home, report, limited=limited)
+        tried = trial_steps.try_out(job, folder, home, report, began, limited=limited)
     # The edge of the process: whatever happened becomes its verdict.
     except BaseException as error:  # noqa: BLE001
         report(_failed(error, job.config, folder))
@@ -58,14 +60,15 @@ def run(folder: JobFolder, home: Path, *, limited: bool = False) -> int:
 
 
 def _failed(error: BaseException, config: TrainConfig, folder: JobFolder) -> Trial:
-    event = failures.failed(error, config, folder.path)
-    print(event.detail, file=sys.stderr, flush=True)
-    short = event.code == OutOfMemory.code()
+    problem = failures.classify(error, config, folder.path)
+    print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+    if isinstance(problem, Unexpected) and failures.speaks_of_memory(problem.reason):
+        problem = OutOfMemory(machine.device(config.memory.device), config.schedule.batch_size)
     return Trial(
         rung=0,
-        outcome="out_of_memory" if short else "failed",
-        code=event.code,
-        values=event.values,
+        outcome="out_of_memory" if isinstance(problem, OutOfMemory) else "failed",
+        code=problem.code(),
+        values=problem.values,
     )
 
 

@@ -81,14 +81,16 @@ class Tried:
     metrics: dict[str, float]
 
 
-def try_out(job: Job, folder: JobFolder, home: Path, report: Reporter, *, limited: bool) -> Tried:
+def try_out(
+    job: Job, folder: JobFolder, home: Path, report: Reporter, began: float, *, limited: bool
+) -> Tried:
     """Set up the run of `job` and make the steps that decide.
 
-    `limited`: see `trial.run`. Metrics are `total_seconds`, of the whole run, `training_seconds`,
-    of its steps, `total_steps`, `tokens_per_second` and `step_seconds`, of the largest step. Raises
-    whatever training would.
+    `limited`: see `trial.run`; `began` is when the process did, by the monotonic clock. Metrics
+    are `total_seconds`, of the whole run, `training_seconds`, of its steps, `total_steps`,
+    `tokens_per_second` and `step_seconds`, of the largest step. Raises whatever training would.
     """
-    began, config, wishes = time.monotonic(), job.config, job.wishes or CheckWishes()
+    config, wishes = job.config, job.wishes or CheckWishes()
     preparing.check(config)
     report.phase("loading_data")
     model_folder = model_files.fetch(config.model, home)

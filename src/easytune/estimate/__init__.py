@@ -10,7 +10,8 @@ from typing import Any, Literal
 from easytune.config import TrainConfig
 from easytune.estimate import changing, duration, memory
 from easytune.estimate.duration import Pace, PaceSource
-from easytune.estimate.memory import PARTS, Load, Part, needs_checkpointing
+from easytune.estimate.load import Load
+from easytune.estimate.memory import PARTS, Part, needs_checkpointing
 from easytune.ladder import rungs
 from easytune.shapes import DataShape, Device, Machine, ModelShape
 

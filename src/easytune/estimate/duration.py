@@ -5,7 +5,8 @@ from typing import Literal, Protocol
 
 from easytune import model_shape
 from easytune.config import TrainConfig
-from easytune.estimate.memory import Load, needs_checkpointing
+from easytune.estimate.load import Load
+from easytune.estimate.memory import needs_checkpointing
 from easytune.shapes import DataShape, Linear, Machine, ModelShape
 
 PaceSource = Literal["run", "probe"]

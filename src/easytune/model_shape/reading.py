@@ -12,7 +12,8 @@ from typing import Any
 from easytune import model_files
 from easytune.errors import ArchitectureUnknown, ModelIncomplete
 from easytune.model_shape import layouts
-from easytune.model_shape.names import group, takes_adapter
+from easytune.model_shape.inside import inside
+from easytune.model_shape.names import group, is_expert, takes_adapter
 from easytune.model_shape.sizes import Sizes, sizes
 from easytune.shapes import Linear, ModelShape
 
@@ -71,6 +72,7 @@ def _read(folder: Path, _files: tuple[tuple[str, int, int], ...]) -> ModelShape:
         tied=_has_no_head(tensors, known) if tensors else known.tied,
         stored_bytes=_stored_bytes(folder, config, tensors, parameters),
         linears=found,
+        inside=inside(config, tensors, known),
     )
 
 
@@ -98,16 +100,11 @@ def _declared(tensors: Tensors, known: Sizes) -> Iterator[Linear]:
         if kind in ("bias", "") or _SCALES.search(name):
             continue
         for owner, inputs, outputs, count in _matrices(name, path, tensor, tensors, known):
-            if takes_adapter(owner) or _is_expert(owner):
+            if takes_adapter(owner) or is_expert(owner):
                 key = (owner.rpartition(".")[2], inputs, outputs, group(owner))
                 counts[key] += count
     for (name, inputs, outputs, part), count in counts.items():
         yield Linear(name, inputs, outputs, count, part)  # type: ignore[arg-type]
-
-
-def _is_expert(path: str) -> bool:
-    """Tell whether a module is an expert: routers are in that group too, but small."""
-    return ".experts" in f".{path}"
 
 
 def _matrices(
@@ -115,7 +112,7 @@ def _matrices(
 ) -> Iterator[tuple[str, int, int, int]]:
     """Yield (module, inputs, outputs, how many) for a tensor that holds linear layers."""
     shape = tuple(tensor.get("shape", ()))
-    if len(shape) >= 3 and _is_expert(name) and not name.endswith("bias"):
+    if len(shape) >= 3 and is_expert(name) and not name.endswith("bias"):
         yield _stacked(name, shape, known)
     elif name.endswith(_PACKED) or f"{name}.absmax" in tensors:
         found = layouts.widths(path, known)
@@ -132,7 +129,7 @@ def _stacked(name: str, shape: tuple[int, ...], known: Sizes) -> tuple[str, int,
     if len(shape) == 4:
         return plain, shape[2] * shape[3] * 2, shape[1], shape[0]
     first, second = shape[-2:]
-    goes_in = plain.rpartition(".")[2] not in ("down_proj", "w2")
+    goes_in = plain.rpartition(".")[2] not in ("down_proj", "w2", "output_linear")
     # Stored either way round; what faces the residual stream has the hidden width.
     inputs_first = (first == known.hidden) == goes_in
     inputs, outputs = (first, second) if inputs_first else (second, first)
@@ -160,7 +157,7 @@ def _named(names: Iterable[str], known: Sizes) -> Iterator[Linear]:
     for name in names:
         path, _, kind = name.rpartition(".")
         found = layouts.widths(path, known) if kind in ("weight", "qweight") else None
-        usable = takes_adapter(path) or _is_expert(path)
+        usable = takes_adapter(path) or is_expert(path)
         if found is not None and usable and not _NOT_LINEAR.search(path):
             counts[(path.rpartition(".")[2], *found, group(path))] += 1
     for (name, inputs, outputs, part), count in counts.items():

@@ -48,11 +48,7 @@ class Sizes:
 
 def sizes(config: Mapping[str, Any]) -> Sizes:
     """Return what a config.json says; of a model with several parts, what its text part says."""
-    inner_config = next(
-        (config[key] for key in ("text_config", "llm_config") if isinstance(config.get(key), dict)),
-        None,
-    )
-    text: dict[str, Any] = {**config, **(inner_config or {})}
+    text = text_part(config)
     hidden, heads = _find(text, "hidden"), _find(text, "heads")
     family = str(config.get("model_type") or text.get("model_type") or "")
     return Sizes(
@@ -74,6 +70,15 @@ def sizes(config: Mapping[str, Any]) -> Sizes:
         nope_dim=_number(text.get("qk_nope_head_dim")),
         value_dim=_number(text.get("v_head_dim")),
     )
+
+
+def text_part(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config.json with what its text part says in front."""
+    inner = next(
+        (config[key] for key in ("text_config", "llm_config") if isinstance(config.get(key), dict)),
+        None,
+    )
+    return {**config, **(inner or {})}
 
 
 def _find(text: Mapping[str, Any], what: str) -> int:

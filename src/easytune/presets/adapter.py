@@ -47,13 +47,20 @@ def _targets(draft: Draft) -> None:
         draft.put(path, (_WITHOUT_NAMES[wish],), "targets_unknown")
         return
     # Three layers of attention alone cannot say a new word, however long they learn.
-    wish = "all-linear" if draft.facts.is_small else wish
-    modules = _resolved(model, wish)
-    kind = {"qkv": "qkv", "attention": "attention", "all-linear": "all"}.get(wish, "mlp")
-    names = _names(model_shape.targets(model, modules))
-    kind = "small" if draft.facts.is_small and draft.facts.intent.targets != wish else kind
+    is_widened = draft.facts.is_small and wish != "all-linear"
+    modules = _resolved(model, "all-linear" if is_widened else wish)
+    chosen = model_shape.targets(model, modules)
+    kind = "small" if is_widened else _kind(wish, modules, chosen)
     code = f"targets_{kind}_mixture" if model.is_mixture else f"targets_{kind}"
-    draft.put(path, modules, code, modules=names)
+    draft.put(path, modules, code, modules=_names(chosen))
+
+
+def _kind(wish: Targets, modules: tuple[str, ...], chosen: Iterable[Linear]) -> str:
+    """Return which sentence is true of what was chosen, which may be less than the wish."""
+    if modules == ("all-linear",):
+        return "all" if wish == "all-linear" else "unnamed"
+    has_mlp = any(linear.group == "mlp" for linear in chosen)
+    return "mlp" if has_mlp else "attention" if wish.startswith("attention") else "qkv"
 
 
 def _resolved(model: ModelShape, wish: Targets) -> tuple[str, ...]:
@@ -96,7 +103,8 @@ def _rank(draft: Draft) -> None:
         draft.put("lora.rank", min(max(_USUAL_RANK, low), high), "rank_unknown", low=low, high=high)
         return
     if facts.is_small:
-        draft.put("lora.rank", high, "rank_small", rank=high)
+        millions = facts.model.parameters / 1e6
+        draft.put("lora.rank", high, "rank_small", rank=high, millions=millions)
         return
     sizes = {rank: _parameters(draft, facts.model, rank) for rank in _band(low, high)}
     rank = next((rank for rank, size in sizes.items() if size >= tokens), high)

@@ -26,13 +26,12 @@ class Facts:
     @property
     def own_rows(self) -> int | None:
         """Return the rows of an epoch that are the person's own, not replayed ones."""
-        return self.data and round(self.data.rows * (1 - self.config.data.replay_share))
+        return self.data and self.data.own_rows
 
     @property
     def own_tokens(self) -> int | None:
-        """Return about how many tokens of those rows are learned in an epoch."""
-        share = 1 - self.config.data.replay_share
-        return self.data and round(self.data.supervised_tokens * share)
+        """Return how many tokens of those rows are learned in an epoch."""
+        return self.data and self.data.own_tokens
 
     @property
     def is_small(self) -> bool:

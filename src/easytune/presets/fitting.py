@@ -22,7 +22,7 @@ def derive(draft: Draft) -> None:
     wished = _roomy(draft)
     fit = _found(wished, model, facts)
     if fit != wished and wished.lora.dropout and "lora.dropout" not in draft.fixed:
-        # With dropout PEFT's own layers compute, which hold a copy of each weight beside.
+        # Every layer would keep which of its inputs were dropped, and what was left of them.
         draft.put("lora.dropout", 0.0, "dropout_memory", free=_told(facts.machine.free_gb))
         wished = _roomy(draft)
         fit = _found(wished, model, facts)

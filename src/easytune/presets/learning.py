@@ -17,6 +17,7 @@ _POWER = 0.4
 _LOWEST_RATE, _HIGHEST_RATE = 5e-5, 3e-4
 # Measured with the demo model of 2.3 million parameters, see benchmarks/intents.py.
 _SMALL_POWER, _SMALL_HIGHEST = 0.75, 1e-2
+_SMALL_REPLAY = 0.1
 _HIGH_RANK = 32
 _EPOCHS = ((500_000, 3), (5_000_000, 2))
 _ENOUGH_STEPS, _MOST_EPOCHS = 60, 6
@@ -53,8 +54,9 @@ def total_steps(draft: Draft) -> int | None:
 
 
 def _replay(draft: Draft) -> None:
-    share = draft.facts.intent.replay_share
-    code = "replay" if share else "replay_none"
+    wanted = draft.facts.intent.replay_share
+    share = max(wanted, _SMALL_REPLAY) if draft.facts.is_small else wanted
+    code = "replay_small" if share > wanted else "replay" if share else "replay_none"
     draft.put("data.replay_share", share, code, percent=round(100 * share))
 
 

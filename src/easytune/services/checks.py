@@ -3,9 +3,9 @@
 A check is a job like a run, in a folder of its own below `<home>/checks`; see `engine.check`.
 """
 
-import contextlib
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from typing import Any
 from easytune import events, job, locks, paths, records
 from easytune.config import TrainConfig
 from easytune.data.versions.library import Library
-from easytune.errors import CheckActive, CheckMissing, MachineBusy
+from easytune.errors import CheckActive, CheckInterrupted, CheckMissing, MachineBusy
 from easytune.events import Failed, Finished, Notice, Phase, Stopped, Swept, Trial
 from easytune.job import CheckWishes, Job, JobFolder
 from easytune.remedies import changes
@@ -24,8 +24,11 @@ from easytune.services import evidence as proof
 from easytune.services.evidence import ACTIVE, ENDED, State
 
 KEPT = 20
-_PATIENCE_S = 5.0
+# Longer than anybody takes to start a job.
+_PATIENCE_S = launching.LAUNCH_S + 5
 _BEGUN_WITHIN_S = 20.0
+_GOING_S = 5.0
+_FROM_OUTSIDE = ("interrupted", "killed_from_outside", "machine_restarted")
 
 Curve = list[tuple[float, float]]
 """(learning rate, loss) of a range test; (step, loss) at the chosen rate."""
@@ -89,7 +92,10 @@ class Checks:
         order = Job(task="check", config=config, wishes=wishes or CheckWishes())
         self._home.mkdir(parents=True, exist_ok=True)
         # Whoever holds it starts jobs: nobody else may begin a run or a check meanwhile.
-        with locks.hold(self._home / dispatch.LOCK, _PATIENCE_S) or contextlib.nullcontext():
+        lock = locks.hold(self._home / dispatch.LOCK, _PATIENCE_S)
+        if lock is None:
+            raise CheckActive("")
+        with lock:
             self._require_quiet()
             folder = job.create(paths.checks(self._home), order)
             self._launch(folder)
@@ -108,7 +114,7 @@ class Checks:
         verdict = proof.judge(folder, evidence, ending, started=bool(told))
         # Nobody queues checks: one that nobody has begun is about to be begun, or never will be.
         state = _unbegun(folder) if verdict.state == "queued" else verdict.state
-        story = _told(folder, order, state, told, verdict.failure)
+        story = _told(folder, order, state, told, _cause(state, verdict.failure))
         return story if story.has_ended else replace(story, trying=self._trying(folder, story))
 
     def version(self, check_id: str) -> str:
@@ -158,9 +164,10 @@ class Checks:
     def _require_quiet(self) -> None:
         """Raise MachineBusy or CheckActive while something else computes."""
         for folder in folders.all_folders(self._home):
-            if folders.runs_now(folder):
+            if folders.runs_now(folder) and not _goes(folder):
                 raise MachineBusy(folder.id)
-        if active := folders.running_check(self._home):
+        active = folders.running_check(self._home)
+        if active and not _goes(active):
             raise CheckActive(active.id)
 
     def _launch(self, folder: JobFolder) -> None:
@@ -175,11 +182,30 @@ class Checks:
                 shutil.rmtree(folder.path, ignore_errors=True)
 
 
+def _goes(folder: JobFolder) -> bool:
+    """Wait until a job that has said its last word is gone; tell whether it is."""
+    give_up = time.monotonic() + _GOING_S
+    while (stays := folders.runs_now(folder)) and time.monotonic() < give_up:
+        if proof.last_word(folder) is None:
+            return False
+        time.sleep(0.05)
+    return not stays
+
+
 def _unbegun(folder: JobFolder) -> State:
     """Return the state of a check that no runner has taken up: it may have lost its app."""
     written = proof.modified(folder.job)
     age = (datetime.now(UTC) - written).total_seconds() if written else 0.0
     return "starting" if age < _BEGUN_WITHIN_S else "lost"
+
+
+def _cause(state: State, failure: Failed | None) -> Failed | None:
+    """Return why a check did not end well: there is no checkpoint to go on from, as with a run."""
+    if state != "lost" and (failure is None or failure.code not in _FROM_OUTSIDE):
+        return failure
+    ended = CheckInterrupted()
+    detail = failure.detail if failure else ""
+    return Failed(code=ended.code(), values=ended.values, detail=detail)
 
 
 def _told(

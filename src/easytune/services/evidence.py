@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from easytune import errors, locks, records
+from easytune import errors, events, locks, records
 from easytune.errors import EasyTuneError
 from easytune.events import Event, Failed, Finished, Stopped
 from easytune.job import JobFolder
@@ -22,6 +22,7 @@ ENDED: frozenset[State] = frozenset({"finished", "stopped", "failed", "crashed",
 # Signals by which somebody ends a process. The others are sent for what the process itself did.
 ENDING_SIGNALS = {1, 2, 3, 9, 15}
 KILL = 9
+_ENDING_REACH = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,13 @@ def judge(folder: JobFolder, evidence: Evidence, ending: Event | None, *, starte
         reason = errors.MachineRestarted() if evidence.rebooted else errors.Interrupted()
         return Verdict("lost", _failure(folder, reason))
     return Verdict("stopped" if evidence.revoked else "queued")
+
+
+def last_word(folder: JobFolder) -> Finished | Stopped | Failed | None:
+    """Return how a job says that it ended, perhaps before its process has; None until then."""
+    size = folder.events.stat().st_size if folder.events.exists() else 0
+    last, _ = events.read(folder.events, max(0, size - _ENDING_REACH))
+    return next((e for e in reversed(last) if isinstance(e, Finished | Stopped | Failed)), None)
 
 
 def _judge_exit(folder: JobFolder, ended: Exit) -> Verdict:

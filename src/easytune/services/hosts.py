@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from easytune import paths, wire
+from easytune import oom, paths, wire
 from easytune.errors import EasyTuneError, Unexpected
 from easytune.inference_errors import HostCrashed, HostKilled, HostOutOfMemory
 from easytune.job import slug
@@ -57,7 +57,7 @@ class Host:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._log = _open_log(home, title)
-        self._kills = processes.oom_kills()
+        self._kills = oom.kills()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
@@ -217,8 +217,7 @@ class Host:
         if self._asked_to_end:
             return None
         signal = max(0, -(self._process.returncode or 0))
-        grown = zip(processes.oom_kills(), self._kills, strict=True)
-        if signal == KILL and any(after > before for after, before in grown):
+        if signal == KILL and oom.rise(self._kills):
             return HostOutOfMemory(device="@hosting.this_machine")
         if signal in ENDING_SIGNALS:
             return HostKilled(model=self._title, signal=signal)

@@ -205,12 +205,6 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def oom_kills() -> tuple[int, ...]:
-    """Return how many processes were killed for memory: in the machine, and in our cgroup."""
-    files = [_PROC / "vmstat", *_cgroup_files()]
-    return tuple(_counter(file, "oom_kill") for file in files)
-
-
 def _die_with(parent: int) -> Callable[[], None]:
     # Looked up here: between fork and exec another thread's lock may never be let go.
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -276,31 +270,6 @@ def _kill(pid: int, *, group: bool = False) -> None:
         (os.killpg if group else os.kill)(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return
-
-
-def _cgroup_files() -> list[Path]:
-    """Return the files with the memory events of our cgroup, of version 2 and 1."""
-    try:
-        lines = (_PROC / "self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        root = Path("/sys/fs/cgroup")
-        if not controllers:
-            found.append(root / path.lstrip("/") / "memory.events")
-        elif "memory" in controllers.split(","):
-            found.append(root / "memory" / path.lstrip("/") / "memory.oom_control")
-    return found
-
-
-def _counter(file: Path, name: str) -> int:
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), 0)
 
 
 def _output(*command: str) -> str:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from easytune import locks, records
+from easytune import locks, oom, records
 from easytune.services import processes
 
 # The names in `easytune.job.JobFolder`, which would load pydantic; a test holds them equal.
@@ -60,7 +60,7 @@ class Runner:
 
     def run(self) -> None:
         """Run the job to its end, and record that."""
-        began, kills = _now(), processes.oom_kills()
+        began, kills = _now(), oom.kills()
         processes.adopt_orphans()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -68,10 +68,8 @@ class Runner:
             outcome = self._outcome(self._watch(self._start()))
         except OSError as problem:
             outcome = {"returncode": None, "signal": None, "error": str(problem)}
-        rise = max(
-            after - before for after, before in zip(processes.oom_kills(), kills, strict=True)
-        )
-        self._record(outcome | {"oom_kills": rise, "began": began, "ended": _now()})
+        ending = {"oom_kills": oom.rise(kills), "began": began, "ended": _now()}
+        self._record(outcome | ending)
 
     def _start(self) -> subprocess.Popen[bytes]:
         # Threads that spin while they wait stand still together once the machine is shared.

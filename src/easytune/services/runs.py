@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from easytune import checkpoints, events, job, paths, records
+from easytune import checkpoints, job, paths, records
 from easytune.config import TrainConfig
 from easytune.data.versions.library import Library
 from easytune.errors import (
@@ -18,7 +18,6 @@ from easytune.errors import (
     RunActive,
     RunMissing,
 )
-from easytune.events import Failed, Finished, Stopped
 from easytune.job import Job, JobFolder
 from easytune.remedies import free_folder
 from easytune.services import data_links, discovery, folders, log, strength, submission
@@ -27,7 +26,6 @@ from easytune.services.evidence import ACTIVE, ENDED, State
 from easytune.services.report import compose
 from easytune.services.story import Fold, Story, step_of
 
-_ENDING_REACH = 64 * 1024
 _GRACE_S = 60.0
 
 
@@ -262,7 +260,7 @@ class Runs:
         if folder.id in self._ended:
             return self._ended[folder.id]
         evidence = proof.gather(folder)
-        verdict = proof.judge(folder, evidence, _ending(folder), started=True)
+        verdict = proof.judge(folder, evidence, proof.last_word(folder), started=True)
         if verdict.state in ACTIVE:
             return self.story(folder.id).state
         if verdict.state in ENDED and evidence.exit:
@@ -325,12 +323,6 @@ def _before(order: Job, seen: frozenset[str]) -> tuple[str, int] | None:
     if step is None or order.continues is None or order.continues in seen:
         return None
     return order.continues, step
-
-
-def _ending(folder: JobFolder) -> Finished | Stopped | Failed | None:
-    size = folder.events.stat().st_size if folder.events.exists() else 0
-    last, _ = events.read(folder.events, max(0, size - _ENDING_REACH))
-    return next((e for e in reversed(last) if isinstance(e, Finished | Stopped | Failed)), None)
 
 
 def _grace(story: Story) -> float:

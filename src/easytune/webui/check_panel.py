@@ -96,14 +96,25 @@ class Handlers:
             is_active,
         )
 
-    def started(self, request: gr.Request, steady: bool, range_test: bool, *values: Any) -> None:
-        """Begin a check of what the form holds, or say what stands in the way."""
+    def started(
+        self,
+        request: gr.Request,
+        shown: dict[str, Any] | None,
+        steady: bool,
+        range_test: bool,
+        *values: Any,
+    ) -> None:
+        """Begin a check of what the form holds, or say what stands in the way.
+
+        `shown` names the device that the estimate beside it was made for.
+        """
         lang = self._context.language_of(request)
         if problems := self._form.validate(*values, lang=lang):
             said = escape(toast(problems, lang), quote=False)
             gr.Warning(said, title=t("costs.check.not_started", lang), duration=12)
             return
-        wishes = CheckWishes(steady=steady, range_test=range_test)
+        device = (shown or {}).get("device") or None
+        wishes = CheckWishes(steady=steady, range_test=range_test, device=device)
         try:
             self._checks.start(self._form.parse(*values), wishes)
         except EasyTuneError as error:

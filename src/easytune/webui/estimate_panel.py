@@ -87,12 +87,13 @@ class _Handlers:
         lang, before = self._context.language_of(request), shown or {}
         config = self._form.lenient(*values)
         wrong = [*self._form.validate(*values, lang=lang)]
-        parts, is_measuring = self._estimated(config, wrong, lang)
+        parts, is_measuring, device = self._estimated(config, wrong, lang)
         told = self.check.told(config, lang)
         parts |= told.parts
         pace = BUSY_SECONDS if is_measuring or told.is_active else IDLE_SECONDS
         parts["timer"] = gr.Timer(value=pace)
-        now = {name: _digest(update) for name, update in parts.items()} | {"timer": str(pace)}
+        now = {name: _digest(update) for name, update in parts.items()}
+        now |= {"timer": str(pace), "device": device or before.get("device", "")}
         if now == before:
             return gr.skip()
         fresh = [gr.skip() if before.get(n) == now[n] else parts[n] for n in parts]
@@ -104,17 +105,17 @@ class _Handlers:
 
     def _estimated(
         self, config: TrainConfig, wrong: list[str], lang: str
-    ) -> tuple[dict[str, Any], bool]:
+    ) -> tuple[dict[str, Any], bool, str]:
         if wrong:
             # The figures before stay, until there is a value to count with.
             line = estimate_view.waiting(wrong, lang)
-            return {"line": line, "estimate": gr.skip()}, False
+            return {"line": line, "estimate": gr.skip()}, False, ""
         advised = self._advice.about(config)
         drawn = {
             "line": estimate_view.line(advised, lang),
             "estimate": estimate_view.card(advised, lang),
         }
-        return drawn, advised.is_measuring
+        return drawn, advised.is_measuring, advised.machine.device
 
 
 def take(
@@ -171,5 +172,7 @@ def _wire(
     gr.on(_typed(form), **refresh)
     refreshed(page.estimate.click(on.taken, form.inputs, form.inputs, **told))
     refreshed(check.story.click(on.taken, form.inputs, form.inputs, **told))
-    check.start.click(on.check.started, [*check.wishes, *form.inputs], **told).then(**refresh)
+    check.start.click(on.check.started, [page.shown, *check.wishes, *form.inputs], **told).then(
+        **refresh
+    )
     check.cancel.click(on.check.cancelled, **told).then(**refresh)

@@ -82,8 +82,9 @@ def _panels() -> Guide:
                 placeholder=label("guide.wish_example"), elem_id="guide-wish", scale=5,
             )  # fmt: skip
             propose = gr.Button(
-                label("guide.propose"), elem_id="guide-propose", size="md", min_width=90
-            )
+                label("guide.propose"), elem_id="guide-propose", size="md", min_width=90,
+                elem_classes=["et-outlined"],
+            )  # fmt: skip
         proposal = gr.HTML("", elem_id="guide-proposal", js_on_load=_CLICKS, **plain)
     with gr.Column(elem_id="guide-step-3"):
         gr.Markdown(label("guide.model_intro"), **quiet)

@@ -64,11 +64,13 @@ def data_facts(advised: Advised, lang: str) -> str:
     data = advised.data
     if data is not None:
         told = {
-            "rows": f"{data.rows:,}",
+            "rows": f"{data.own_rows:,}",
+            "general": f"{data.replayed_rows:,}",
             "held_out": f"{data.held_out:,}",
-            "tokens": f"{data.supervised_tokens:,}",
+            "tokens": f"{data.own_tokens:,}",
         }
-        return _line(t("guide.data_facts", lang, **told))
+        key = "guide.data_facts_general" if data.replayed_rows else "guide.data_facts"
+        return _line(t(key, lang, **told))
     if advised.is_measuring:
         return _line(t("guide.counting", lang))
     if advised.problem is not None:

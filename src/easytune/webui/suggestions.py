@@ -137,8 +137,9 @@ def _about(config: TrainConfig, intent: Intent, advised: Advised, derived: froze
         for name, each in content[section].items()
         if f"{section}.{name}" not in derived
     }
-    rows = advised.data and (advised.data.rows, advised.data.held_out)
-    machine = (config.memory.device, advised.machine.device, advised.model is None, rows)
+    data = advised.data
+    counted = data and (data.rows, data.held_out, data.supervised_tokens)
+    machine = (config.memory.device, advised.machine.device, advised.model is None, counted)
     return json.dumps([intent.model_dump(mode="json"), facts, machine], sort_keys=True)
 
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from easytune.data.rows import Row
 from easytune.data.step_order import total_steps
 from easytune.shapes import DataShape
 
+T = TypeVar("T")
 SAMPLED_ABOVE = 20_000
 _CHUNK = 1_000
 _UNCUT = 1_048_576
@@ -27,14 +29,16 @@ class RowLengths:
     """Tokens of each row to learn from, repetitions included, in the order of the run.
 
     `tokens` before cutting; `prompt` of them lie before the first learned one; `supervised` of them
-    are learned. `held_out` are the tokens of held-out rows. Of more than `SAMPLED_ABOVE` rows a
-    sample was counted, and `scale` and `held_out_scale` rows stand behind each.
+    are learned. `general` tells which rows are replayed ones. `held_out` are the tokens of held-out
+    rows. Of more than `SAMPLED_ABOVE` rows a sample was counted, and `scale` and `held_out_scale`
+    rows stand behind each.
     """
 
     tokens: np.ndarray
     prompt: np.ndarray
     supervised: np.ndarray
     held_out: np.ndarray
+    general: np.ndarray
     scale: float = 1.0
     held_out_scale: float = 1.0
 
@@ -45,6 +49,7 @@ class _Cut:
 
     tokens: np.ndarray
     learned: np.ndarray
+    general: np.ndarray
     truncated: int
 
 
@@ -58,16 +63,20 @@ def count(config: TrainConfig, folder: Path, home: Path, progress: Progress = si
     loaded = dataset.load(config.data, config.schedule.seed, home)
     uncut = config.data.model_copy(update={"max_length": _UNCUT})
     encoder = Encoder(model_tokenizer, uncut)
-    train = _sampled(loaded.train, config.schedule.seed)
+    # The general rows come last.
+    own = len(loaded.train) - loaded.replayed
+    numbered = [(row, number >= own) for number, row in enumerate(loaded.train)]
+    train = _sampled(numbered, config.schedule.seed)
     held_out = _sampled(loaded.held_out, config.schedule.seed)
-    found = _counted([*train, *held_out], encoder, progress)
-    usable = [found[id(row)] for row in train if id(row) in found]
-    columns = np.array(usable, dtype=np.int64).reshape(-1, 3).T
+    found = _counted([*(row for row, _ in train), *held_out], encoder, progress)
+    usable = [(*found[id(row)], general) for row, general in train if id(row) in found]
+    columns = np.array(usable, dtype=np.int64).reshape(-1, 4).T
     return RowLengths(
         tokens=columns[0],
         prompt=columns[1],
         supervised=columns[2],
         held_out=np.array([found[id(r)][0] for r in held_out if id(r) in found], dtype=np.int64),
+        general=columns[3].astype(bool),
         scale=len(loaded.train) / max(len(train), 1),
         held_out_scale=len(loaded.held_out) / max(len(held_out), 1),
     )
@@ -93,13 +102,16 @@ def shape_of(lengths: RowLengths, config: TrainConfig) -> DataShape:
         truncated=round(cut.truncated * lengths.scale),
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps(config.schedule, steps_per_epoch) if rows else 0,
-        largest_batch=max((int(tokens.max()) for tokens, _ in batches), default=0),
-        largest_supervised=max((int(learned.max()) for _, learned in batches), default=0),
+        largest_batch=max((int(tokens.max()) for tokens, _, _ in batches), default=0),
+        largest_supervised=max((int(learned.max()) for _, learned, _ in batches), default=0),
+        largest_squares=max((int(squares.max()) for _, _, squares in batches), default=0),
         sampled=lengths.scale > 1,
+        replayed_rows=round(int(cut.general.sum()) * lengths.scale),
+        replayed_tokens=round(int(cut.learned[cut.general].sum()) * lengths.scale),
     )
 
 
-def _sampled(rows: Sequence[Row], seed: int) -> Sequence[Row]:
+def _sampled(rows: Sequence[T], seed: int) -> Sequence[T]:
     if len(rows) <= SAMPLED_ABOVE:
         return rows
     return random.Random(seed).sample(rows, SAMPLED_ABOVE)
@@ -132,7 +144,7 @@ def _cut(lengths: RowLengths, limit: int) -> _Cut:
     usable = learned > 0
     tokens = np.minimum(lengths.tokens, limit)
     is_cut = (lengths.tokens > limit) & usable
-    return _Cut(tokens[usable], learned[usable], int(is_cut.sum()))
+    return _Cut(tokens[usable], learned[usable], lengths.general[usable], int(is_cut.sum()))
 
 
 def _orders(rows: int, config: TrainConfig) -> Iterator[np.ndarray]:
@@ -150,8 +162,10 @@ def _orders(rows: int, config: TrainConfig) -> Iterator[np.ndarray]:
             return
 
 
-def _batches(cut: _Cut, config: TrainConfig, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the tokens computed at once and the learned ones of every micro-batch of an epoch.
+def _batches(
+    cut: _Cut, config: TrainConfig, order: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return tokens computed at once, learned ones and squares of every micro-batch of an epoch.
 
     The arithmetic of `StepOrder`, for all steps at once: it takes 30 times as long one by one.
     """
@@ -160,11 +174,13 @@ def _batches(cut: _Cut, config: TrainConfig, order: np.ndarray) -> tuple[np.ndar
     found = [_shared_out(cut, config, order[:whole].reshape(-1, per_step))] if whole else []
     if len(order) > whole:
         found.append(_shared_out(cut, config, order[whole:].reshape(1, -1)))
-    tokens, learned = zip(*found, strict=True)
-    return np.concatenate(tokens), np.concatenate(learned)
+    tokens, learned, squares = zip(*found, strict=True)
+    return np.concatenate(tokens), np.concatenate(learned), np.concatenate(squares)
 
 
-def _shared_out(cut: _Cut, config: TrainConfig, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _shared_out(
+    cut: _Cut, config: TrainConfig, steps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share out the rows of steps of equal size, (steps, rows), over their micro-batches."""
     longest_first = np.argsort(-cut.tokens[steps], axis=1, kind="stable")
     rows = np.take_along_axis(steps, longest_first, axis=1)
@@ -174,11 +190,13 @@ def _shared_out(cut: _Cut, config: TrainConfig, steps: np.ndarray) -> tuple[np.n
     if not config.data.packing:
         starts = np.arange(0, rows.shape[1], size)
         sizes = np.diff([*starts, rows.shape[1]])
-        return (tokens[:, starts] * sizes).ravel(), np.add.reduceat(learned, starts, axis=1).ravel()
-    packs, answers = np.zeros((len(rows), count), np.int64), np.zeros((len(rows), count), np.int64)
+        longest, answers = tokens[:, starts], np.add.reduceat(learned, starts, axis=1)
+        return (longest * sizes).ravel(), answers.ravel(), (longest**2 * sizes).ravel()
+    packs, answers, squares = (np.zeros((len(rows), count), np.int64) for _ in range(3))
     every = np.arange(len(rows))
     for place in range(rows.shape[1]):
         emptiest = packs.argmin(axis=1)
         packs[every, emptiest] += tokens[:, place]
         answers[every, emptiest] += learned[:, place]
-    return packs.ravel(), answers.ravel()
+        squares[every, emptiest] += tokens[:, place] ** 2
+    return packs.ravel(), answers.ravel(), squares.ravel()

@@ -219,6 +219,8 @@ def _wire_guide(
     for asked in (suggested.strip, suggested.marks):
         refreshed(asked.click(on.taken_back, **back))
     suggested.timer.tick(**{**edited, "fn": on.measured})
+    # Said in the language before; a wish is quickly proposed for again.
+    page.relabel.click(lambda: "", None, guided.proposal, **now)
     gr.on(
         [guided.propose.click, guided.wish.submit], on.wished, [guided.wish, *form.inputs],
         [guided.proposal, guided.cards], **now,

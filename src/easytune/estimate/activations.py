@@ -1,0 +1,199 @@
+"""What the layers of a model keep for the backward, tensor by tensor, in bytes.
+
+Counted as transformers, `engine.lora_layer` and `engine.attention` compute; what one layer keeps
+was compared with the tensors that autograd saves for twelve families, see benchmarks/README.md.
+"""
+
+from collections.abc import Callable, Sequence
+
+from easytune import model_shape
+from easytune.config import TrainConfig
+from easytune.estimate.load import Format, Load
+from easytune.shapes import Group, Linear, Machine, ModelShape
+
+# The longest rows whose attention is made of plain products; `engine.attention`.
+_GEMM_LENGTH = 1024
+# The layers that lead back to the hidden width; the others of a part have one input together.
+_LAST = {
+    "o_proj", "out_proj", "dense", "wo", "c_proj", "down_proj", "fc2", "w2", "dense_4h_to_h",
+    "fc_out", "linear2",
+}  # fmt: skip
+# How often these keep their width, as transformers writes them; one kernel of torch keeps it once.
+_STEPS = {
+    "gelu_new": 4, "gelu_fast": 5, "gelu_accurate": 4, "gelu_python": 3, "gelu_python_tanh": 4,
+    "quick_gelu": 2, "gelu_10": 2,
+}  # fmt: skip
+# glibc keeps smaller blocks in a heap; larger ones go back to the system when they are free.
+_HEAP_BYTES = 32 << 20
+
+
+def kept(
+    config: TrainConfig,
+    model: ModelShape,
+    load: Load,
+    form: Format,
+    machine: Machine,
+    recomputes: bool,
+) -> tuple[float, float]:
+    """Return the bytes kept for the backward, and what the backward of one layer takes beside."""
+    layer = of_layer(config, model, load, form, machine)
+    backward = load.tokens * form.computed * (_inner_outputs(model) + 2 * model.hidden)
+    if recomputes:
+        # Blocks go back to the system at once then, see `engine.heap`.
+        return load.tokens * model.layers * model.hidden * form.computed, layer + backward
+    return model.layers * layer + _gaps(model, load, form, machine), backward
+
+
+def of_layer(
+    config: TrainConfig, model: ModelShape, load: Load, form: Format, machine: Machine
+) -> float:
+    """Return the bytes that one layer keeps, on average over the layers."""
+    # Norms compute in fp32, whatever comes in.
+    norms = 4 * (model.inside.norms or 2 * model.hidden)
+    if config.model.method == "full":
+        # Their own weights are learned from what they made of it.
+        norms *= 2
+    width = norms + form.computed * (_attention(model) + _inner(model) + _experts(model))
+    width += _kept_inputs(config, model, form)
+    scores = model.heads * _score_bytes(config, model, load, form, machine)
+    return load.tokens * width + load.pairs * scores + _identities(config, model, form)
+
+
+def _gaps(model: ModelShape, load: Load, form: Format, machine: Machine) -> float:
+    """Return what stays free in the heap between what is kept.
+
+    Aligned blocks do not fit into the gaps that others of their size left (glibc bug 14581), so
+    that what comes and goes in a layer, mostly turning queries and keys, is never used again.
+    """
+    query = _attention_width(model)
+    if machine.device != "cpu" or load.tokens * query * form.computed >= _HEAP_BYTES:
+        return 0.0
+    turned = query * (1 + model.kv_heads / max(model.heads, 1))
+    return load.tokens * model.layers * form.computed * (4 * turned + model.hidden)
+
+
+def _attention(model: ModelShape) -> float:
+    """Return the widths of query, key, value and result with all heads.
+
+    A value that lies in one tensor with query and key keeps all of it, unless heads share values.
+    """
+    width = _attention_width(model)
+    if model.inside.other_values:
+        made = {linear.name: linear.outputs for linear in model.linears}
+        query = made.get("q_b_proj") or made.get("q_proj") or width
+        return 2 * query + made.get("kv_b_proj", width)
+    fused = any(
+        linear.group == "attention" and linear.outputs >= 3 * width for linear in model.linears
+    )
+    return (6 if fused else 4) * width
+
+
+def _score_bytes(
+    config: TrainConfig, model: ModelShape, load: Load, form: Format, machine: Machine
+) -> float:
+    """Return the bytes that attention keeps per pair of tokens and head."""
+    inside, size = model.inside, form.computed
+    cast = size if size < 4 else 0
+    if inside.caps_scores:
+        return size + 4 + cast
+    if machine.device != "cpu":
+        return 0.0
+    if inside.drops:
+        # What the softmax gave, which of it is dropped, and what is left: no kernel does that here.
+        return 4.0 * 3
+    # Nor one for values of another width. In half precision plain products are faster.
+    # (With fp32 embeddings, queries and keys are in fp32 as well.)
+    is_half = size == 2 and config.model.method == "lora"
+    is_plain = inside.other_values or (is_half and load.longest <= _GEMM_LENGTH)
+    return 4.0 + cast if is_plain else 0.0
+
+
+def _inner(model: ModelShape) -> float:
+    """Return what the feed-forward part keeps before its way down."""
+    outputs, down = _inner_outputs(model), _down_width(model)
+    steps = _STEPS.get(model.inside.activation, 1)
+    if not outputs:
+        return 0.0
+    # With a gate: both halves, and the first of them again behind the activation.
+    return outputs + down + (steps - 1) * down if outputs > down else steps * outputs
+
+
+def _experts(model: ModelShape) -> float:
+    """Return what the experts that one token goes through keep."""
+    ways = [layer for layer in model.linears if layer.group == "expert" and layer.name in _LAST]
+    inner = max((layer.inputs for layer in ways), default=0)
+    return model.inside.experts_per_token * (3 * inner + model.hidden)
+
+
+def _kept_inputs(config: TrainConfig, model: ModelShape, form: Format) -> float:
+    """Return the bytes of what trained layers keep of their inputs, and of low-rank products."""
+    size, lora = form.computed, config.lora
+    chosen = _learning(config, model)
+    own = _per_layer(model, chosen, lambda linear: linear.inputs)
+    # Casts make the input of every layer anew.
+    inputs = size * (own if form.autocast else _shared_inputs(chosen))
+    if config.model.method == "full":
+        return inputs
+    if lora.dropout:
+        # Which numbers were dropped, in fp32, and what was left of them, for every layer anew.
+        inputs = (4 + size) * own
+    if lora.use_dora:
+        # The magnitudes are learned from what the layer gave, with and without them.
+        inputs += 2 * size * _per_layer(model, chosen, lambda linear: linear.outputs)
+    return inputs + size * lora.rank * _per_layer(model, chosen, lambda _: 1)
+
+
+def _identities(config: TrainConfig, model: ModelShape, form: Format) -> float:
+    """Return the bytes of what PEFT multiplies A and B by for DoRA: (inputs, inputs) per layer."""
+    if not config.lora.use_dora or config.model.method == "full":
+        return 0.0
+    chosen = _learning(config, model)
+    return form.computed * _per_layer(model, chosen, lambda linear: linear.inputs**2)
+
+
+def _learning(config: TrainConfig, model: ModelShape) -> Sequence[Linear]:
+    """Return the linear layers that learn, or whose adapters do."""
+    if config.model.method == "full":
+        return [linear for linear in model.linears if linear.group != "expert"]
+    return model_shape.targets(model, config.lora.target_modules)
+
+
+def _shared_inputs(chosen: Sequence[Linear]) -> float:
+    """Return the width of the inputs of layers: those side by side have one together."""
+    kinds = {(linear.group, linear.name in _LAST, linear.inputs) for linear in chosen}
+    return sum(inputs for _, _, inputs in kinds)
+
+
+def _attention_width(model: ModelShape) -> float:
+    """Return the width of all heads together: what the output of attention takes in."""
+    return _widest(model, "attention") or model.hidden
+
+
+def _down_width(model: ModelShape) -> float:
+    """Return the width that the feed-forward part leads down from."""
+    return _widest(model, "mlp") or model.inner
+
+
+def _widest(model: ModelShape, part: Group) -> float:
+    ends = [
+        linear.inputs
+        for linear in model.linears
+        if linear.group == part and linear.outputs == model.hidden
+    ]
+    return max(ends, default=0)
+
+
+def _inner_outputs(model: ModelShape) -> float:
+    """Return the width of what the feed-forward part of one layer computes before its way down."""
+    found = [
+        linear.outputs * linear.count / max(model.layers, 1)
+        for linear in model.linears
+        if linear.group == "mlp" and linear.outputs != model.hidden
+    ]
+    return sum(found) or (0 if model.is_mixture else 2 * model.inner)
+
+
+def _per_layer(
+    model: ModelShape, chosen: Sequence[Linear], width: Callable[[Linear], int]
+) -> float:
+    return sum(width(linear) * linear.count for linear in chosen) / max(model.layers, 1)
