@@ -8,12 +8,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
+from xdist.scheduler import LoadScopeScheduling
 
 from easytune import machine
 
@@ -23,26 +26,36 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 STARTUP_SECONDS = 120
+BROWSER = "browser"
 PATIENCE_MS = 90_000
 """How long a page may take: long, for two cores may have much else to do."""
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, and those with a browser one after another.
+class ByFile(LoadScopeScheduling):
+    """Keeps the tests of a file together, and those with a browser one after another.
 
-    Two browsers with two apps on two cores make each other wait for half a minute. They take
-    longest, so they begin first.
+    Two browsers with two apps on two cores make each other wait for half a minute.
     """
-    for item in items:
-        group = "browser" if _in_browser(item) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: not _in_browser(item))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return BROWSER if _drives_a_browser(file) else file
 
 
-def _in_browser(item: pytest.Item) -> bool:
-    return "browser" in getattr(item, "fixturenames", ())
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Let xdist share out the tests our way; its groups do not work with pytest 9.2."""
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that drive a browser: together they take longest."""
+    items.sort(key=lambda item: item.get_closest_marker(BROWSER) is None)
+
+
+@cache
+def _drives_a_browser(file: str) -> bool:
+    return f"mark.{BROWSER}" in (ROOT / file).read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The page: header and tabs."""
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -48,15 +49,10 @@ def build(context: Context) -> gr.Blocks:
             settings_name: Any = label("app.tab_settings")
             with gr.Tab(settings_name, id="settings", elem_id="et-tab-settings") as settings_tab:
                 settings_timer = settings.build(context, settings_tab)
-        _rest_when_left(
-            [
-                (train_tab, None),
-                (data_tab, datasets.timer),
-                (chat_tab, chat_timer),
-                (compare_tab, None),
-                (runs_tab, runs_timer),
-                (settings_tab, settings_timer),
-            ]
+        _tick_where_open(
+            [train_tab, data_tab, chat_tab, compare_tab, runs_tab, settings_tab],
+            {"chat": chat_timer, "runs": runs_timer, "settings": settings_timer},
+            {"data": datasets.timer},
         )
         _show_no_progress(page, nowhere)
     return page
@@ -73,13 +69,20 @@ def _show_no_progress(page: gr.Blocks, nowhere: gr.Textbox) -> None:
             event.show_progress_on = [nowhere]
 
 
-def _rest_when_left(tabs: list[tuple[gr.Tab, gr.Timer | None]]) -> None:
-    """Let the timer of a tab, which starts it when it is opened, rest while another one is open."""
-    now: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    for tab, own in tabs:
-        for _, other in tabs:
-            if other is not None and other is not own:
-                tab.select(lambda: gr.Timer(active=False), None, other, **now)
+def _tick_where_open(
+    tabs: list[gr.Tab], steady: dict[str, gr.Timer], at_times: dict[str, gr.Timer]
+) -> None:
+    """Let the timers of tabs (by id) tick while their tab is open, and only then.
+
+    Those that tick `at_times` begin by themselves, when there is work to follow. The page sees
+    which tab is open: of two answers of the server the one to the earlier click may come last.
+    """
+    names = json.dumps([[*steady], [*at_times]])
+    gr.on(
+        [tab.select for tab in tabs], None, None, [*steady.values(), *at_times.values()],
+        js=f"() => easytune.ticking(...{names})", queue=False, api_visibility="private",
+        trigger_mode="multiple",
+    )  # fmt: skip
 
 
 def _header() -> str:

@@ -36,6 +36,19 @@
     et.translateTabs();
   };
 
+  // Whether the timer of each named tab is to tick now; those that tick at times are left alone
+  // while their tab is open.
+  et.ticking = async (steady, atTimes) => {
+    await new Promise((done) => setTimeout(done));
+    const open = document.querySelector("#et-tabs > div button[role=tab][aria-selected=true]")?.id;
+    const isOpen = (name) => open === `et-tab-${name}-button`;
+    const set = (active) => ({ __type__: "update", active });
+    return [
+      ...steady.map((name) => set(isOpen(name))),
+      ...atTimes.map((name) => (isOpen(name) ? undefined : set(false))),
+    ];
+  };
+
   // Gradio translates the label of a tab only while that tab is open.
   et.translateTabs = () => {
     const names = Object.keys(et.texts.en).filter((name) => name.startsWith("tab_"));

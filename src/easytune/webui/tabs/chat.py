@@ -180,7 +180,6 @@ def _wire(page: _Page, on: Handlers, tab: gr.Tab) -> None:
     side.delete.click(on.preset_deleted, side.preset, side.preset, **told)
 
     page.timer.tick(**looked)
-    tab.select(lambda: gr.Timer(active=True), None, page.timer, **now)
     tab.select(
         on.entered, [page.conversation, page.wanted, side.model, side.system, *form.inputs],
         [page.conversation, page.wanted, *drawn, *side.outputs, side.preset, side.base],

@@ -49,7 +49,6 @@ def build(context: Context, tabs: gr.Tabs, tab: gr.Tab, panel: RunPanel) -> gr.T
     telling: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     now: dict[str, Any] = {"queue": False, **telling}
     refresh: dict[str, Any] = {"inputs": table, "outputs": table, **now}
-    tab.select(lambda: gr.Timer(active=True), None, timer, **now)
     tab.select(handlers.refresh, **refresh)
     timer.tick(handlers.refresh, **refresh)
     table.click(handlers.clicked, None, [panel.run_id, tabs, box, question, doomed], **now)

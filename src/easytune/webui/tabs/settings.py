@@ -110,8 +110,8 @@ class _Handlers:
         except EasyTuneError as error:
             gr.Warning(escape(sentence(error, lang), quote=False), title="", duration=12)
             filled = self._form.fill(Settings())
-        return [*filled, self._how(request), "", self._keys(lang), self._held(lang), gr.update(
-            visible=False), gr.Timer(active=True)]  # fmt: skip
+        return [*filled, self._how(request), "", self._keys(lang), self._held(lang),
+                gr.update(visible=False)]  # fmt: skip
 
     def looked(self, keys: str, held: str, request: gr.Request) -> list[Any]:
         """Answer the timer: what changed since the page last asked."""
@@ -284,7 +284,7 @@ def _wire(page: _Page, on: _Handlers, tab: gr.Tab) -> None:
     shown = [page.keys, page.held]
     tab.select(
         on.opened, None,
-        [*form.outputs, page.how, page.secret, page.keys, page.held, page.box, page.timer], **told,
+        [*form.outputs, page.how, page.secret, page.keys, page.held, page.box], **told,
     )  # fmt: skip
     page.timer.tick(on.looked, shown, shown, **now)
     gr.on(form.edits(), on.edited, form.inputs, form.outputs, **now)
