@@ -9,15 +9,16 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from easytune import job, paths, records
 from easytune.config import TrainConfig
-from easytune.data.formats import Layout
-from easytune.data.stored import Batch, row_id, row_text
+from easytune.data.stored import row_text
 from easytune.data.versions.edits import Replace
 from easytune.data.versions.library import Library
-from easytune.data.versions.manifest import Collected
 from easytune.job import Job, JobFolder
 from easytune.services.conversations import Conversations, Message
+from easytune.services.datasets import Datasets
+from easytune.services.runs import Runs
 from easytune.services.store import Store
 from easytune.services.votes import Votes
+from tests.services.made_datasets import make_dataset
 from tests.webui import compare_page
 
 pytestmark = pytest.mark.browser
@@ -29,24 +30,6 @@ def page(visitor: BrowserContext) -> Iterator[Page]:
     opened = visitor.new_page()
     yield opened
     opened.close()
-
-
-def keep(home: Path, *answers: str) -> str:
-    """Make a dataset called House style, and return its id."""
-    rows = [{"prompt": f"question {answer}", "completion": answer} for answer in answers]
-    origin = Collected.model_validate({"from": "conversations", "count": len(rows)})
-    layouts = {"rows": Layout("prompt_completion")}
-    library = Library(home)
-    with library.draft(title="House style", origin=origin, layouts=layouts) as draft:
-        draft.add(
-            Batch(
-                texts=[row_text(row) for row in rows],
-                ids=[row_id(row) for row in rows],
-                sources=["rows"] * len(rows),
-                numbers=list(range(1, len(rows) + 1)),
-            )
-        )
-        return draft.commit().dataset
 
 
 def finished_run(home: Path, *datasets: str) -> JobFolder:
@@ -65,7 +48,7 @@ def open_tab(page: Page, name: str) -> None:
 def test_what_changed_since_a_run_is_one_click_away(
     page: Page, home: Path, start_app: Callable[..., Any]
 ) -> None:
-    dataset = keep(home, "the old answer", "another")
+    dataset = make_dataset(Datasets(home, Runs(home)), "the old answer", "another")
     finished_run(home, f"dataset:{dataset}@1")
     app = start_app()
     page.goto(app.url)
@@ -73,7 +56,7 @@ def test_what_changed_since_a_run_is_one_click_away(
     card = page.locator("#et-run-data")
     expect(card).to_contain_text("House style, version 1")
     expect(card).to_contain_text("unchanged since")
-    text = row_text({"prompt": "question the old answer", "completion": "the new answer"})
+    text = row_text({"prompt": "q the old answer", "completion": "the new answer"})
     Library(home).edit(dataset, [Replace(0, text)])
     expect(card).to_contain_text("version 2 is current now")
     card.get_by_role("button", name="What changed since").click()
@@ -92,7 +75,7 @@ def test_a_dataset_made_meanwhile_can_be_chosen_to_train_on(
     app = start_app()
     page.goto(app.url)
     expect(page.locator("#train-facts")).to_contain_text("parameters")
-    keep(home, "one", "two", "three")
+    make_dataset(Datasets(home, Runs(home)), "one", "two", "three")
 
     open_tab(page, "Runs")
     open_tab(page, "Train")
