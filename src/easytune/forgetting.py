@@ -22,9 +22,8 @@ _BANDS: tuple[tuple[float, Band], ...] = (
     (SEVERE, "watch"),
     (0.70, "severe"),
 )
-_NORMAL_95 = 1.96
 # A step is worth proposing when it keeps this much of the learning and at most this forgetting.
-_LEARNING_KEPT, _FORGETTING_LEFT = 0.8, 0.7
+_LEARNING_KEPT, _FORGETTING_LEFT = 0.9, 0.7
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,12 @@ def score(differences: Sequence[float]) -> Score:
     mean = statistics.fmean(differences)
     if len(differences) < 2:
         return Score(mean, mean, mean)
-    half = _NORMAL_95 * statistics.stdev(differences) / math.sqrt(len(differences))
+    # Imported here: half a second that the web process need not wait for.
+    from scipy.special import stdtrit
+
+    # Student's t: with the eight sequences of a short run the interval is a fifth wider.
+    quantile = float(stdtrit(len(differences) - 1, 0.975))
+    half = quantile * statistics.stdev(differences) / math.sqrt(len(differences))
     return Score(mean, mean - half, mean + half)
 
 

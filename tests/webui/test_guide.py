@@ -111,6 +111,16 @@ def test_a_changed_value_is_marked_and_goes_back_alone_or_with_all(tab: Page) ->
     expect(tab.locator("#train-suggestion")).not_to_contain_text("changed by you")
 
 
+def test_of_quick_clicks_the_last_counts(tab: Page) -> None:
+    _pick(tab, "knowledge")
+    for intent in ("style", "instructions", "knowledge", "instructions"):
+        tab.click(f"#guide-intents [data-intent={intent}]")
+
+    expect(tab.locator(INTENT)).to_have_value("Complex instructions")
+    tab.click("#guide-go-4")
+    expect(tab.locator("#guide-summary")).to_contain_text("Complex instructions")
+
+
 def test_the_form_offers_the_same_intents_and_the_expert_keeps_all_settings(tab: Page) -> None:
     tab.click(INTENT)
     tab.get_by_role("option", name="Knowledge of a field").click()

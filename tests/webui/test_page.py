@@ -167,7 +167,9 @@ def test_a_queued_run_can_be_taken_out_and_put_back_into_the_form(
     page.locator("[data-et-lang=en]").click()
     page.locator("#et-stop").click()
     _expect_state(page, "stopped")
-    expect(page.locator(".et-head")).to_contain_text("taken out of the queue before it began")
+    expect(page.locator("#et-status .et-head")).to_contain_text(
+        "taken out of the queue before it began"
+    )
     page.locator("#et-resume-box > button").click()
     expect(page.locator("#et-resume-nothing")).to_contain_text("no valid checkpoint")
     page.locator("#et-resume").click()

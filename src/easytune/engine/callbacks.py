@@ -108,8 +108,11 @@ class Narrator(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Show how the model answers before it has learned anything."""
+        """Show how good the model is, and how it answers, before it has learned anything."""
         if state.global_step == 0:
+            if self.trainer.held_out:
+                self.report.phase("evaluating")
+                self.trainer.judge()
             self._sample(0)
         self.report.phase("training")
 

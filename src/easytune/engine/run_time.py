@@ -34,7 +34,10 @@ class Costs:
         steps = self.training(prepared)
         meter = METER_SHARE if prepared.config.monitor.forgetting else 0.0
         looks = evaluations(prepared)
-        beside = looks * (self.evaluation + self.answers) + self.first_answers
+        beside = looks * self.answers + self.first_answers
+        if looks:
+            # Once before the first step.
+            beside += (looks + 1) * self.evaluation
         return startup + steps * (1 + meter) + beside
 
     def training(self, prepared: Prepared) -> float:

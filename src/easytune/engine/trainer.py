@@ -122,20 +122,24 @@ class PackedTrainer(Trainer):
 
         Without held-out rows nothing, but what else is measured at an evaluation is.
         """
-        metrics = {"eval_loss": self._judged()} if self.held_out else {}
+        metrics = {"eval_loss": self.judge()} if self.held_out else {}
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
 
-    def _judged(self) -> float:
-        """Return the held-out loss, after reporting it and whether it is the best so far."""
+    def judge(self) -> float:
+        """Return the held-out loss, after reporting it and whether it is the best so far.
+
+        That before the first step is what there is to beat, not a step to return to.
+        """
         with unchanged_random_state(), torch.no_grad():
             loss = self._held_out_loss()
         if not math.isfinite(loss):
             raise Diverged(step=self.state.global_step, learning_rate=self._get_learning_rate())
-        if self.state.best_metric is None or loss < self.state.best_metric:
-            self.state.best_metric, self.state.best_global_step = loss, self.state.global_step
+        best, step = self.state.best_metric, self.state.global_step
+        if step and (best is None or loss < best):
+            self.state.best_metric, self.state.best_global_step = loss, step
         self.log({"eval_loss": loss})
         return loss
 

@@ -51,7 +51,7 @@ class Story:
     learning_rates: list[tuple[int, float]] = field(default_factory=list)
     held_out: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[int, float] | None = None
-    """The evaluation with the lowest held-out loss."""
+    """The evaluation with the lowest held-out loss, that before the first step left aside."""
     forgetting: list[Forgetting] = field(default_factory=list)
     """What was measured on the general probe, in the order of the steps."""
     final_forgetting: Forgetting | None = None
@@ -91,7 +91,7 @@ class Story:
             held_out=held_out,
             forgetting=_measured(measured, self.forgetting),
             final_forgetting=self.final_forgetting or next(reversed(measured), None),
-            best=min(held_out, key=lambda point: point[1], default=None),
+            best=_best(held_out),
             samples=[shown for shown in earlier.samples if shown.step <= step] + self.samples,
             step=max(self.step, step),
             first_step=max(self.first_step, step),
@@ -144,7 +144,7 @@ class Fold:
                 self._apply_step(event)
             case Evaluated(step=step, loss=loss) if math.isfinite(loss):
                 story.held_out.append((step, loss))
-                story.best = min(story.held_out, key=lambda point: point[1])
+                story.best = _best(story.held_out)
             case Forgetting(score=score, low=low, high=high) if all(
                 map(math.isfinite, (score, low, high))
             ):
@@ -212,6 +212,10 @@ def _remarks(ending: Event | None, state: State, evidence: Evidence) -> list[Not
     if state == "stopped" and not isinstance(ending, Stopped):
         return [Notice(at=at, code="stopped_by_force")]
     return []
+
+
+def _best(held_out: list[tuple[int, float]]) -> tuple[int, float] | None:
+    return min((p for p in held_out if p[0]), key=lambda point: point[1], default=None)
 
 
 def _upto(curve: list[tuple[int, float]], step: int) -> list[tuple[int, float]]:

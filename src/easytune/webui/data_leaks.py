@@ -11,6 +11,7 @@ from easytune.data.versions.rows import Rows
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
 from easytune.services.data_tasks import TaskStory
+from easytune.webui import clicks
 from easytune.webui import data_figures as figures
 from easytune.webui import data_leaks_view as view
 from easytune.webui.context import Context
@@ -55,8 +56,9 @@ def build(
     ).then(**drawn)
     gr.on([jobs.finished.change, *(one.input for one in sets), page.relabel.click], **drawn)
     page.shown.click(
-        on.turned, [*sets, page.threshold, page.place], [page.place, page.shown], **now
-    )
+        on.turned, [*sets, page.threshold, page.place], [page.place, page.shown],
+        **(now | clicks.ONE_BY_ONE),
+    )  # fmt: skip
 
 
 class _Page:

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from easytune.data.steps.options import Steps
-from easytune.webui import config_bar, data_leaks
+from easytune.webui import clicks, config_bar, data_leaks
 from easytune.webui import data_figures as figures
 from easytune.webui.context import Context
 from easytune.webui.data_job import JobPanel
@@ -157,11 +157,14 @@ def _wire(
     page.add.select(
         on.added, [page.add, page.held], [page.add, *page.drawn], **told
     ).then(**looked)  # fmt: skip
-    page.steps.click(on.clicked, page.held, page.drawn, **now).then(**looked)
+    page.steps.click(on.clicked, page.held, page.drawn, **(now | clicks.ONE_BY_ONE)).then(**looked)
     gr.on(
         page.form.edits(), on.edited, [page.held, *page.form.inputs], page.drawn, **now
     ).then(**looked)  # fmt: skip
-    page.shown.click(on.turned, [selected, page.held, page.place], [page.place, page.shown], **now)
+    page.shown.click(
+        on.turned, [selected, page.held, page.place], [page.place, page.shown],
+        **(now | clicks.ONE_BY_ONE),
+    )  # fmt: skip
     page.into.input(lambda into: gr.update(visible=into == NEW_DATASET), page.into, page.title,
                     **now)  # fmt: skip
     page.save.click(None, [page.file_name, page.yaml], js=config_bar.SAVE)

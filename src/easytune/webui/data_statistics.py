@@ -7,6 +7,7 @@ import gradio as gr
 from easytune.data.stored import Reference
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
+from easytune.webui import clicks
 from easytune.webui import data_figures as figures
 from easytune.webui import data_statistics_view as view
 from easytune.webui.context import Context
@@ -59,7 +60,7 @@ def build(
     gr.on([jobs.finished.change, relabel.click], on.shown, **seen, **visible)
     count.click(on.count, **start).then(on.shown, **seen)
     near.click(on.search_near, **start).then(on.shown, **seen)
-    shown.click(on.row_chosen, None, list(to_row), queue=False, **told)
+    shown.click(on.row_chosen, None, list(to_row), queue=False, **(told | clicks.EACH))
 
 
 class _Handlers:

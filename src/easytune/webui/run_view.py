@@ -219,10 +219,13 @@ def _loss(value: float | None) -> str:
 
 
 def _where_best(story: Story, lang: str) -> str:
+    """Return the lowest held-out loss beside that of the model as it was before."""
     if story.best is None:
         return ""
     step, loss = story.best
-    return t("monitor.where_best", lang, step=step, loss=_loss(loss))
+    told = t("monitor.where_best", lang, step=step, loss=_loss(loss))
+    first, before = story.held_out[0]
+    return told if first else f"{told} · {t('monitor.before', lang, loss=_loss(before))}"
 
 
 def _changes(failed: Failed, config: TrainConfig, lang: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from easytune.webui import chat_settings
+from easytune.webui import chat_settings, clicks
 from easytune.webui.chat_events import Handlers
 from easytune.webui.chat_settings import SettingsPanel
 from easytune.webui.collecting import CollectHandlers, CollectPanel
@@ -161,11 +161,14 @@ def _wire(page: _Page, on: Handlers, tab: gr.Tab) -> None:
         form.inputs,
         [page.conversation, *drawn, *side.outputs],
         cancels=answers,
-        **told,
+        **(told | clicks.EACH),
     )
     page.new.click(on.begun, None, [page.conversation, *drawn], cancels=answers, **now)
     page.list.input(
-        on.managed, page.conversation, [page.conversation, *drawn, page.file], **told
+        on.managed,
+        page.conversation,
+        [page.conversation, *drawn, page.file],
+        **(told | clicks.EACH),
     ).then(**listed)
     page.file.change(None, page.file, js=_SAVE)
     page.upload.upload(on.imported, page.upload, None, **told).then(**listed)

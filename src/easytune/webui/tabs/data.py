@@ -14,6 +14,7 @@ from easytune.errors import EasyTuneError
 from easytune.i18n import t
 from easytune.services import demo_datasets
 from easytune.webui import (
+    clicks,
     data_head,
     data_import,
     data_job,
@@ -379,8 +380,8 @@ def _wire(context: Context, page: _Page, tabs: gr.Tabs, tab: gr.Tab, train: Trai
     page.chosen.change(lambda: ["1", ""], None, [page.rows.page, page.rows.place], **last)
     page.selected.change(on.followed, [page.selected, *where], where, **last)
     jobs.finished.change(on.ended, [jobs.finished, jobs.task_id, *where], where, **told)
-    page.list.click(on.clicked, None, [*where, page.rows.problem], **now)
-    page.rows.row.click(on.x_rayed, None, [page.xray.row, page.views], **now)
+    page.list.click(on.clicked, None, [*where, page.rows.problem], **(now | clicks.EACH))
+    page.rows.row.click(on.x_rayed, None, [page.xray.row, page.views], **(now | clicks.EACH))
     page.new.click(lambda: [IMPORT, "new"], None, [page.view, importing.mode], **now)
     page.head.click(
         on.acted, page.chosen,

@@ -9,6 +9,7 @@ from gradio.context import Context as GradioContext
 
 from easytune.config import TrainConfig, options
 from easytune.webui import (
+    clicks,
     config_bar,
     estimate_panel,
     guide,
@@ -214,10 +215,10 @@ def _wire_guide(
     intent = form.component("goal.intent")
     refreshed(intent.input(on.intent_chosen, **chosen))
     for cards in (guided.cards, guided.proposal):
-        refreshed(cards.click(on.intent_picked, **chosen))
+        refreshed(cards.click(on.intent_picked, **(chosen | clicks.EACH)))
     back: dict[str, Any] = {"inputs": form.inputs, "outputs": form.inputs, **now}
     for asked in (suggested.strip, suggested.marks):
-        refreshed(asked.click(on.taken_back, **back))
+        refreshed(asked.click(on.taken_back, **(back | clicks.EACH)))
     suggested.timer.tick(**{**edited, "fn": on.measured})
     # Said in the language before; a wish is quickly proposed for again.
     page.relabel.click(lambda: "", None, guided.proposal, **now)
