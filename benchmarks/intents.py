@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from easytune import demo, intents, machine, model_shape, presets
@@ -66,13 +65,12 @@ def run(case: Case, answers: bool, changes: list[str]) -> Outcome:
     """Train one case in this process. Raises RuntimeError when the run fails."""
     with tempfile.TemporaryDirectory() as home:
         config = suggested(case, Path(home), changes)
-        base_loss = _base_loss(config.data.datasets[0], config.data.held_out_file)
         began = time.monotonic()
         ran = _train(config, Path(home))
         return Outcome(
             config=config,
             steps=ran.steps,
-            base_loss=base_loss,
+            base_loss=ran.base_loss,
             loss=ran.loss,
             worst_loss=ran.late_loss,
             forgetting=ran.forgetting,
@@ -86,6 +84,7 @@ class _Ran:
     """A finished run; `late_loss` is the mean loss of the second half of its steps."""
 
     steps: int
+    base_loss: float
     loss: float
     late_loss: float
     forgetting: float | None
@@ -105,28 +104,17 @@ def _train(config: TrainConfig, home: Path) -> _Ran:
     end = story[-1]
     if not isinstance(end, events.Finished):
         raise RuntimeError(f"{folder.id}: {end}")
-    measured = [event.loss for event in story if isinstance(event, events.Evaluated)]
+    base_loss, *measured = [event.loss for event in story if isinstance(event, events.Evaluated)]
     losses = [event.loss for event in story if isinstance(event, events.Step)]
     late = losses[len(losses) // 2 :]
     return _Ran(
         steps=end.step,
+        base_loss=base_loss,
         loss=min(measured),
         late_loss=sum(late) / len(late),
         forgetting=end.metrics.get("forgetting"),
         adapter=folder.adapter,
     )
-
-
-@lru_cache
-def _base_loss(dataset: str, held_out: str | None) -> float:
-    """Return what a run of one step measures that changes nothing to speak of: the base's loss."""
-    still = TrainConfig().changed(
-        data__datasets=(dataset,), data__held_out_file=held_out, data__max_length=256,
-        monitor__sample_tokens=0, monitor__forgetting=False, schedule__max_steps=1,
-        optim__learning_rate=1e-12,
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as home:
-        return _train(still, Path(home)).loss
 
 
 def suggested(case: Case, home: Path, changes: list[str]) -> TrainConfig:

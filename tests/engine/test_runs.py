@@ -33,11 +33,23 @@ def test_a_run_reports_its_curve_its_samples_and_one_end(train: Train, config: T
     assert isinstance(ran.story[0], Phase)
     assert [s.step for s in ran.of(Step)] == [1, 2, 3, 4, 5, 6]
     assert [s.total_steps for s in ran.of(Started)] == [6]
-    assert ran.of(Evaluated)[-1].step == 6
+    assert (ran.of(Evaluated)[0].step, ran.of(Evaluated)[-1].step) == (0, 6)
     assert ran.of(Sampled)[0].step == 0
     assert ran.of(Sampled)[-1].step == 6
     assert all(s.tokens_per_second > 0 and s.memory_gb > 0 for s in ran.of(Step))
     assert sum(event.kind in ("finished", "stopped", "failed") for event in ran.story) == 1
+
+
+def test_what_there_is_to_beat_is_measured_before_the_first_step(
+    train: Train, config: TrainConfig
+) -> None:
+    ran = train(config.changed(schedule__max_steps=2, optim__learning_rate=1e-12))
+    before, *after = ran.of(Evaluated)
+    assert before.step == 0
+    assert before.loss == pytest.approx(after[-1].loss, rel=1e-5)
+    # It is nothing to return to.
+    assert not before.best
+    assert ran.end.metrics["best_step"] > 0
 
 
 def test_the_adapter_loads_in_bare_peft_and_lowers_the_loss(

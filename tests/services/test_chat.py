@@ -243,7 +243,7 @@ def test_several_bases_answer_in_turn(home: Path, chat: Chat) -> None:
     assert [answer.reason for answer in answers] == ["stop"] * 3
     order = [u.column for u in reading.updates if isinstance(u, Began)]
     assert order == [0, 2, 1]
-    assert {u.model for u in reading.updates if isinstance(u, LoadingModel)} == {"demo", "other"}
+    assert {held.id for held in chat.held()} == {"demo", "other"}
 
 
 def test_a_seed_is_drawn_where_none_was_given(chat: Chat) -> None:

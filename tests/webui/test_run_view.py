@@ -1,9 +1,14 @@
 """What the live panel says, in the words of the person who reads it."""
 
+from pathlib import Path
+
 import pytest
 
+from easytune import events, job, paths
 from easytune.config import TrainConfig
-from easytune.events import Failed
+from easytune.events import Evaluated, Failed
+from easytune.job import Job
+from easytune.services.story import Fold
 from easytune.webui import run_view
 
 
@@ -28,3 +33,17 @@ def test_lists_and_switches_are_not_shown_as_python_writes_them() -> None:
     values = {"option": "memory.torch_compile", "reason": "z"}
     refused = Failed(code="option_unsupported", values=values)
     assert "on → <b>off</b>" in run_view.failure(refused, config, "en")
+
+
+def test_the_held_out_loss_stands_beside_what_it_was_before(home: Path) -> None:
+    folder = job.create(paths.runs(home), Job(config=TrainConfig()))
+    for step, loss in ((0, 3.5), (10, 1.25), (20, 1.5)):
+        events.append(folder.events, Evaluated(step=step, epoch=0.0, loss=loss, best=False))
+
+    [told] = [
+        fact
+        for fact in run_view.facts(Fold(folder).tell(), TrainConfig(), "en")
+        if fact.name == "held-out"
+    ]
+
+    assert (told.value, told.note) == ("1.5000", "best 1.2500 at step 10 · 3.5000 before training")

@@ -68,7 +68,7 @@ def card(facts: Facts, config_text: str) -> str:
         ("Steps", f"{facts.step} of {facts.total_steps} ({facts.ended})"),
         ("Time", _duration(facts.metrics.get("seconds", 0))),
         ("Device", f"{facts.device}, {facts.precision}"),
-        *_losses(facts.metrics),
+        *_losses(facts),
         *_forgotten(facts),
         ("Seed", str(config.schedule.seed)),
         ("Versions", ", ".join(f"{n} {v}" for n, v in facts.job.versions.items())),
@@ -118,13 +118,16 @@ def _version(used: UsedVersion) -> str:
     return f"`{name}`, {used.rows} rows, fingerprint `{used.fingerprint}`"
 
 
-def _losses(metrics: dict[str, float]) -> list[tuple[str, str]]:
-    rows = []
+def _losses(facts: Facts) -> list[tuple[str, str]]:
+    rows, metrics = [], facts.metrics
+    before = [e["eval_loss"] for e in facts.history if "eval_loss" in e and not e["step"]]
     if "loss" in metrics:
         rows.append(("Training loss", f"{metrics['loss']:.4f}"))
     if "held_out_loss" in metrics:
         best = f"{metrics['held_out_loss']:.4f} at step {metrics['best_step']:.0f}"
         rows.append(("Best held-out loss", best))
+    if before:
+        rows.append(("Held-out loss before training", f"{before[0]:.4f}"))
     return rows
 
 
