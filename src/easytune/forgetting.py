@@ -16,6 +16,8 @@ Band = Literal["none", "slight", "watch", "severe", "critical"]
 Curve = Sequence[tuple[int, float]]
 
 SEVERE = 0.20
+SHARE_OF_TIME = 0.05
+"""What measuring may add to the time of training, at most."""
 _BANDS: tuple[tuple[float, Band], ...] = (
     (0.0, "none"),
     (0.07, "slight"),

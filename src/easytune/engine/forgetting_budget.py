@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from easytune.forgetting import SHARE_OF_TIME
+
 FEWEST = 8
 """Sequences; fewer are no measurement."""
 ENOUGH = 16
 """Sequences; with fewer the interval is too wide for a curve: then rather fewer points."""
-_SHARE, _PLANNED = 0.05, 0.045
+_PLANNED = 0.9 * SHARE_OF_TIME
 # A step goes forward, and back at least to the inputs of every layer; logits it needs fewer.
 _STEP_PER_FORWARD = 2.0
 
@@ -94,7 +96,7 @@ class Budget:
         `later` evaluations follow, the one at the end included, which always has its share;
         `training` is what all steps of this run will have taken, in seconds.
         """
-        left = (_SHARE * training - self.spent) / max(self._cost, 1e-9) - 1
+        left = (SHARE_OF_TIME * training - self.spent) / max(self._cost, 1e-9) - 1
         self._passed_over += 1
         if left < 1 or self._passed_over < math.ceil(later / left):
             return False
@@ -106,4 +108,4 @@ class Budget:
 
         Also not more seconds than `patience`.
         """
-        return self._cost <= patience and self.spent + self._cost <= _SHARE * training
+        return self._cost <= patience and self.spent + self._cost <= SHARE_OF_TIME * training

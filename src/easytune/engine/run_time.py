@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from easytune.engine.generate import Answers
 from easytune.engine.preparing import Prepared
 from easytune.engine.trainer import PackedTrainer, unchanged_random_state
+from easytune.forgetting import SHARE_OF_TIME
 
-METER_SHARE = 0.05
-"""What the forgetting meter may add to the time of training."""
 _LOOKED_AT = 4
 _ANSWER_TOKENS = 8
 
@@ -32,7 +31,7 @@ class Costs:
     def of_run(self, prepared: Prepared, startup: float) -> float:
         """Return the seconds of the whole run, `startup` before its first step included."""
         steps = self.training(prepared)
-        meter = METER_SHARE if prepared.config.monitor.forgetting else 0.0
+        meter = SHARE_OF_TIME if prepared.config.monitor.forgetting else 0.0
         looks = evaluations(prepared)
         beside = looks * self.answers + self.first_answers
         if looks:

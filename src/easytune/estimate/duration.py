@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from easytune import model_shape
+from easytune import forgetting, model_shape
 from easytune.config import TrainConfig
 from easytune.estimate.load import Load
 from easytune.estimate.memory import needs_checkpointing
@@ -16,8 +16,10 @@ PaceSource = Literal["run", "probe"]
 # H100, 41% at a width of 4,096, stand for GPUs, which small products starve.
 _BEST_SHARE = {"cpu": 0.9, "mps": 0.5, "cuda": 0.5}
 _HALF_WIDTH = {"cpu": 300, "mps": 900, "cuda": 900}
-# Evaluations of held-out rows in a run that says nothing else.
-_EVALUATIONS = 10
+# Evaluations of held-out rows in a run that says nothing else, with the one before the first step.
+_EVALUATIONS = 11
+# Until a process has its libraries; weights then come from a disk.
+_START_SECONDS, _READ_GB_PER_SECOND = 6.0, 1.0
 _GIGA = 1e9
 
 
@@ -37,7 +39,7 @@ class Pace(Protocol):
 
 @dataclass(frozen=True)
 class Duration:
-    """Time of all steps and evaluations, loading not counted; None where no speed is known."""
+    """Time of a run without its answers to fixed prompts; None where no speed is known."""
 
     seconds: float | None = None
     tokens_per_second: float | None = None
@@ -63,7 +65,9 @@ def duration(
     learned = data.total_tokens * data.total_steps / data.steps_per_epoch
     # An evaluation has the forward only, about a third of the work.
     looked_at = data.held_out * data.mean * _evaluations(config, data) / 3
-    return Duration((learned + looked_at) / speed, speed, source)
+    steps = learned * (1 + forgetting.SHARE_OF_TIME * config.monitor.forgetting) / speed
+    loading = _START_SECONDS + model.parameters * model.stored_bytes / _GIGA / _READ_GB_PER_SECOND
+    return Duration(loading + steps + looked_at / speed, speed, source)
 
 
 def flops_per_token(
@@ -109,4 +113,5 @@ def _probed(
 
 def _evaluations(config: TrainConfig, data: DataShape) -> float:
     every = config.monitor.eval_steps
-    return data.total_steps / every if every else min(_EVALUATIONS, data.total_steps)
+    wished = 1 + data.total_steps / every if every else _EVALUATIONS
+    return min(wished, 1 + data.total_steps)
