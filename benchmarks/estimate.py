@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.shapes import SHAPES, Shape, save
+from benchmarks.shapes import FAMILIES, SHAPES, Shape, save, save_family
 from easytune import demo, events, job, machine, model_shape, paths
 from easytune.config import TrainConfig
 from easytune.data.insight import row_lengths
@@ -51,6 +51,7 @@ _USUAL: dict[str, Any] = {
 }  # fmt: skip
 _ON = {"memory.gradient_checkpointing": "on"}
 _FEW = {"schedule.batch_size": 2}
+_SOME = {"schedule.batch_size": 12}
 _MANY = {"schedule.batch_size": 32}
 CASES = {
     "narrow": Case("narrow", _MANY),
@@ -74,6 +75,8 @@ CASES = {
     "vocabulary": Case("vocabulary", _MANY),
     "vocabulary, checkpointing": Case("vocabulary", _MANY | _ON),
     "100m": Case("100m", {"schedule.batch_size": 4}),
+    **{name: Case(name, _SOME) for name in FAMILIES},
+    **{f"{name}, dropout": Case(name, _SOME | {"lora.dropout": 0.05}) for name in FAMILIES},
 }
 
 
@@ -118,7 +121,10 @@ def _config(case: Case, home: Path) -> TrainConfig:
 def _model(shape: str, home: Path) -> Path:
     folder = home / "shapes" / shape
     if not folder.exists():
-        save(MODELS[shape], folder)
+        if shape in FAMILIES:
+            save_family(shape, folder)
+        else:
+            save(MODELS[shape], folder)
         for file in demo.MODEL.glob("*token*"):
             shutil.copy(file, folder)
     return folder

@@ -33,6 +33,46 @@ SHAPES = {
 }
 
 
+# Other families, by what `transformers` calls them.
+FAMILIES: dict[str, tuple[str, dict[str, int]]] = {
+    "gemma": ("gemma", {
+        "hidden_size": 256, "intermediate_size": 2048, "num_hidden_layers": 6,
+        "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 64, "vocab_size": 256_000,
+    }),
+    "phi": ("phi", {
+        "hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6,
+        "num_attention_heads": 6, "num_key_value_heads": 6, "vocab_size": 51_200,
+    }),
+    "llama, deep": ("llama", {
+        "hidden_size": 128, "intermediate_size": 344, "num_hidden_layers": 32,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 8000,
+    }),
+    "llama": ("llama", {
+        "hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 6,
+        "num_attention_heads": 8, "num_key_value_heads": 8, "vocab_size": 32_000,
+    }),
+    "deepseek": ("deepseek_v3", {
+        "hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6,
+        "num_attention_heads": 6, "num_key_value_heads": 6, "q_lora_rank": 128, "kv_lora_rank": 64,
+        "qk_rope_head_dim": 32, "qk_nope_head_dim": 64, "v_head_dim": 64, "n_routed_experts": 8,
+        "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1, "moe_intermediate_size": 256,
+        "first_k_dense_replace": 2, "vocab_size": 32_000,
+    }),
+}  # fmt: skip
+
+
+def save_family(name: str, folder: Path) -> None:
+    """Write a model folder of one of `FAMILIES` with random bf16 weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    family, dimensions = FAMILIES[name]
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    config = AutoConfig.for_model(family, max_position_embeddings=8192, **special, **dimensions)
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(folder)
+
+
 def save(shape: Shape, folder: Path) -> None:
     """Write a model folder with random bf16 weights."""
     import torch

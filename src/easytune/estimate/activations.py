@@ -41,7 +41,7 @@ def kept(
     if recomputes:
         # Blocks go back to the system at once then, see `engine.heap`.
         return load.tokens * model.layers * model.hidden * form.computed, layer + backward
-    return model.layers * layer + _gaps(model, load, form, machine), backward
+    return model.layers * layer + _gaps(config, model, load, form, machine), backward
 
 
 def of_layer(
@@ -59,7 +59,9 @@ def of_layer(
     return load.tokens * width + load.pairs * scores + _identities(config, model, form)
 
 
-def _gaps(model: ModelShape, load: Load, form: Format, machine: Machine) -> float:
+def _gaps(
+    config: TrainConfig, model: ModelShape, load: Load, form: Format, machine: Machine
+) -> float:
     """Return what stays free in the heap between what is kept.
 
     Aligned blocks do not fit into the gaps that others of their size left (glibc bug 14581), so
@@ -69,7 +71,11 @@ def _gaps(model: ModelShape, load: Load, form: Format, machine: Machine) -> floa
     if machine.device != "cpu" or load.tokens * query * form.computed >= _HEAP_BYTES:
         return 0.0
     turned = query * (1 + model.kv_heads / max(model.heads, 1))
-    return load.tokens * model.layers * form.computed * (4 * turned + model.hidden)
+    passing = 4 * turned + model.hidden
+    if config.model.method != "full" and config.lora.dropout:
+        # Only `engine.lora_layer` adds the low-rank product in place, and it has no dropout.
+        passing += _per_layer(model, _learning(config, model), lambda linear: linear.outputs)
+    return load.tokens * model.layers * form.computed * passing
 
 
 def _attention(model: ModelShape) -> float:

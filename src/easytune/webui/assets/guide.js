@@ -42,7 +42,7 @@
     "guide-start": () => press("train-start"),
     "guide-check": () => {
       document.getElementById("section-costs")?.scrollIntoView({ behavior: "smooth", block: "center" });
-      press("costs-check");
+      press("check-start");
     },
   };
   for (let number = 1; number <= STEPS; number++) acts[`guide-go-${number}`] = () => go(number);
