@@ -72,8 +72,8 @@ def _gaps(
         return 0.0
     turned = query * (1 + model.kv_heads / max(model.heads, 1))
     passing = 4 * turned + model.hidden
-    if config.model.method != "full" and config.lora.dropout:
-        # Only `engine.lora_layer` adds the low-rank product in place, and it has no dropout.
+    if config.model.method == "qlora" or (config.model.method == "lora" and config.lora.dropout):
+        # Only `engine.lora_layer` adds the low-rank product in place, and it has no such layers.
         passing += _per_layer(model, _learning(config, model), lambda linear: linear.outputs)
     return load.tokens * model.layers * form.computed * passing
 

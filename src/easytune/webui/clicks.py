@@ -3,16 +3,9 @@
 Not with the trigger mode `always_last`: Gradio then repeats the first click instead of the last.
 """
 
-from typing import Literal, TypedDict
+from typing import Any
 
-
-class Mode(TypedDict):
-    """An argument of Gradio's events."""
-
-    trigger_mode: Literal["multiple", "once"]
-
-
-EACH = Mode(trigger_mode="multiple")
+EACH: dict[str, Any] = {"trigger_mode": "multiple"}
 """For clicks that choose: each counts, also while the one before is still being answered."""
-ONE_BY_ONE = Mode(trigger_mode="once")
+ONE_BY_ONE: dict[str, Any] = {"trigger_mode": "once"}
 """For clicks that go on from what the one before has left: none counts until it is answered."""
