@@ -49,7 +49,25 @@ class Phase(_Event):
         "evaluating",
         "saving",
         "finishing",
+        "answering",
+        "scoring",
+        "judging",
+        "probing",
+        "benchmarking",
     ]
+
+
+class Answered(_Event):
+    """How far an evaluation is with its answers."""
+
+    kind: Literal["answered"] = "answered"
+    done: int
+    """Answers there are, those taken over from before included."""
+    total: int
+    candidate: int
+    """Place of the model that is being asked."""
+    batch_size: int
+    rows_per_second: float | None = None
 
 
 class Step(_Event):
@@ -216,8 +234,8 @@ class Failed(_Event):
 
 
 Event = Annotated[
-    Started | Phase | Step | Evaluated | Forgetting | Sampled | Resources | Checkpoint | Notice
-    | Trial | Swept | Finished | Stopped | Failed,
+    Started | Phase | Answered | Step | Evaluated | Forgetting | Sampled | Resources | Checkpoint
+    | Notice | Trial | Swept | Finished | Stopped | Failed,
     Field(discriminator="kind"),
 ]  # fmt: skip
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)

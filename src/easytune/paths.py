@@ -33,6 +33,11 @@ def checks(home_folder: Path) -> Path:
     return home_folder / "checks"
 
 
+def evaluations(home_folder: Path) -> Path:
+    """Return the folder with one folder per evaluation."""
+    return home_folder / "evaluations"
+
+
 def models(home_folder: Path) -> Path:
     """Return the folder where people put base models of their own."""
     return home_folder / "models"

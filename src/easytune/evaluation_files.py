@@ -1,0 +1,273 @@
+"""An evaluation's folder: what was asked, which rows and answers there are, and what came of it.
+
+It is a job folder (`job.JobFolder` names the files that all jobs have) in `<home>/evaluations`.
+The job is the only writer below `out/`. Rows and answers are JSON lines that are appended and
+never changed, so that a killed job goes on without asking for an answer twice.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from easytune.evaluation import EvaluateConfig
+from easytune.job import JobFolder, installed_versions
+from easytune.wire import EndReason, Turn
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+class Candidate(_Record):
+    """One model of an evaluation, found on this machine when the evaluation was asked for."""
+
+    id: str
+    """Its id in the pickers: a base model, a run, `<run>@<step>`, or a folder."""
+    title: str
+    kind: Literal["base", "adapter", "checkpoint", "merged"]
+    folder: str
+    """Absolute folder of its weights, or of its adapter."""
+    base: str
+    """Id of the base model; its own for whole models."""
+    base_folder: str
+    """Absolute folder of the base model; the same as `folder` for whole models."""
+    is_adapter: bool
+    fingerprint: str
+    """Short hash of its weights."""
+    run: str | None = None
+    step: int | None = None
+
+
+class TestSet(_Record):
+    """One test set, as it was found when the evaluation was asked for."""
+
+    name: str
+    """As the config names it, with the version pinned: `dataset:tone@3`, `held-out:<run>`."""
+    title: str
+    fingerprint: str
+    """SHA-256 of its rows."""
+    rows: int
+
+
+class Overlap(_Record):
+    """Test rows that a candidate has been trained on."""
+
+    candidate: int
+    set: int
+    rows: tuple[int, ...]
+    """Places in `rows.jsonl`."""
+
+
+class Order(_Record):
+    """What an evaluation is asked to do: the content of `job.yaml`."""
+
+    task: Literal["evaluate"] = "evaluate"
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    config: EvaluateConfig
+    candidates: tuple[Candidate, ...]
+    allow_remote_code: bool = False
+    versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
+    continues: str | None = None
+    """Id of the evaluation whose answers are taken over, when it goes on."""
+
+
+class TestRow(_Record):
+    """One row of `rows.jsonl`; its place in the file is its number everywhere else."""
+
+    set: int
+    """Place of its test set in `Result.sets`."""
+    id: str
+    """The row's own id where it has one, else its number in the source."""
+    messages: tuple[Turn, ...] = ()
+    """The conversation up to the answer that is wanted."""
+    prompt: str | None = None
+    """Plain text to go on from, instead of `messages`."""
+    reference: str | None = None
+    """The answer in the data; None where there is none."""
+    choices: tuple[str, ...] = ()
+    """Answers to choose from by likelihood, for multiple choice; the reference is among them."""
+
+
+class RowAnswer(_Record):
+    """One line of `answers.jsonl`: what one candidate did with one row."""
+
+    candidate: int
+    row: int
+    text: str = ""
+    reason: EndReason = "stop"
+    tokens: int = 0
+    seconds: float = 0.0
+    nll: float | None = None
+    """Sum over the tokens of the reference, in nats; None without a reference."""
+    reference_tokens: int = 0
+    correct_tokens: int = 0
+    """Tokens of the reference that were the likeliest ones."""
+    choice: int | None = None
+    """The likeliest of the row's choices, by mean log-likelihood per token."""
+    code: str = ""
+    values: dict[str, Any] = {}
+    """Why there is no answer: the error's code and values, its text is `error.<code>`."""
+
+
+class Verdict(_Record):
+    """One line of `verdicts.jsonl`: which answer the judge preferred, both orders asked."""
+
+    row: int
+    candidate: int
+    against: int
+    score: float
+    """1 better, 0 worse, 0.5 tied or the two orders disagree."""
+    reasons: tuple[str, ...] = ()
+
+
+class Figure(_Record):
+    """One number with its 95% interval; 0 to 100 unless the metric says otherwise."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    rows: int = 0
+    """Rows that it rests on; those it does not apply to are left out."""
+
+
+class Difference(_Record):
+    """A candidate against the first one on the same rows."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    """Two-sided, by paired approximate randomisation."""
+    rows: int
+    needed: int | None = None
+    """About how many rows a difference of this size would need; None when these suffice."""
+
+
+class Scored(_Record):
+    """One metric of one candidate on one test set."""
+
+    set: int
+    candidate: int
+    metric: str
+    figure: Figure
+    against_first: Difference | None = None
+    """None for the first candidate itself."""
+
+
+class Finding(_Record):
+    """Something that did not apply or went wrong while the rest went on."""
+
+    code: str
+    """Its text is `evaluation.finding.<code>`."""
+    values: dict[str, Any] = {}
+
+
+class Forgotten(_Record):
+    """How far a candidate is from its base, see `forgetting`; nats per token."""
+
+    candidate: int
+    probe: str
+    """Name of the probe; "own" for answers of the base itself."""
+    score: float
+    low: float
+    high: float
+    kl: float
+    agreement: float
+    sequences: int
+    tokens: int
+    categories: dict[str, Figure] = {}
+
+
+class Refusals(_Record):
+    """How many prompts of the safety probe a candidate refused."""
+
+    candidate: int
+    kind: Literal["harmful", "harmless"]
+    refused: int
+    prompts: int
+    low: float
+    """Wilson interval of the share, 0 to 1."""
+    high: float
+
+
+class Benchmarked(_Record):
+    """One figure of lm-evaluation-harness."""
+
+    candidate: int
+    task: str
+    metric: str
+    value: float
+    stderr: float | None = None
+    rows: int = 0
+
+
+class Result(_Record):
+    """The content of `result.json`: written when the evaluation ends or is stopped."""
+
+    sets: tuple[TestSet, ...] = ()
+    scores: tuple[Scored, ...] = ()
+    signatures: dict[str, str] = {}
+    """By metric: how it was computed, so that figures can be compared with others'."""
+    forgetting: tuple[Forgotten, ...] = ()
+    safety: tuple[Refusals, ...] = ()
+    benchmarks: tuple[Benchmarked, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    batch_size: int | None = None
+    """The largest batch that fitted."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class EvaluationFolder(JobFolder):
+    """The files of one evaluation, and who writes each."""
+
+    @property
+    def rows(self) -> Path:
+        """`out/rows.jsonl`: a `TestRow` each, written whole before the first answer."""
+        return self.out / "rows.jsonl"
+
+    @property
+    def answers(self) -> Path:
+        """`out/answers.jsonl`: a `RowAnswer` each, in the order in which they were done."""
+        return self.out / "answers.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        """`out/scores.json`: metric -> candidate -> a score per row, null where none applies."""
+        return self.out / "scores.json"
+
+    @property
+    def verdicts(self) -> Path:
+        """`out/verdicts.jsonl`: a `Verdict` each."""
+        return self.out / "verdicts.jsonl"
+
+    @property
+    def refusals(self) -> Path:
+        """`out/safety.jsonl`: prompts, kinds and answers of the safety probe."""
+        return self.out / "safety.jsonl"
+
+    @property
+    def result(self) -> Path:
+        """`out/result.json`: a `Result`."""
+        return self.out / "result.json"
+
+    def order(self) -> Order:
+        """Return what was asked for. Raises OSError, YAMLError, ValidationError."""
+        return Order.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file of JSON lines; a half-written last line is left out."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
