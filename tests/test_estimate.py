@@ -34,6 +34,10 @@ CPU = Machine("cpu", "a processor", 64.0, 64.0, True, 8, 500.0, False)
 DEFAULT = TrainConfig()
 
 
+def _same(_: TrainConfig) -> DataShape:
+    return DATA
+
+
 def _peak(config: TrainConfig, where: Machine = GPU) -> float:
     return estimate.estimate(config, SEVEN_B, DATA, where).peak_gb
 
@@ -69,21 +73,36 @@ def test_the_shortest_list_of_changes_makes_it_fit() -> None:
         memory__gradient_checkpointing="off", schedule__batch_size=16, data__max_length=1024
     )
     assert estimate.estimate(large, SEVEN_B, DATA, GPU).verdict == "too_much"
-    changes = changes_that_fit(large, SEVEN_B, DATA, GPU)
+    changes = changes_that_fit(large, SEVEN_B, _same, GPU)
     assert [change.options for change in changes] == [{"memory.gradient_checkpointing": "on"}]
     assert changes[-1].peak_gb <= room_gb(GPU)
 
     small = replace(GPU, free_gb=9.0)
-    more = changes_that_fit(large, SEVEN_B, DATA, small)
+    more = changes_that_fit(large, SEVEN_B, _same, small)
     assert {"model.method": "qlora", "memory.quantization_bits": 4} in [c.options for c in more]
     assert more[-1].peak_gb <= room_gb(small) < more[0].peak_gb
     assert all(path != "data.max_length" for change in more for path in change.options)
 
 
+def test_a_change_takes_what_the_estimate_says_once_it_is_made() -> None:
+    def uneven(config: TrainConfig) -> DataShape:
+        """Lay out rows of which one is far longer than the others."""
+        return replace(DATA, largest_batch=1024 + 200 * config.schedule.batch_size)
+
+    large = DEFAULT.changed(schedule__batch_size=256)
+    changes = changes_that_fit(large, SEVEN_B, uneven, GPU)
+    assert changes
+    for change in changes:
+        large = large.changed(**{path.replace(".", "__"): v for path, v in change.options.items()})
+    made = estimate.estimate(large, SEVEN_B, uneven(large), GPU)
+    assert changes[-1].peak_gb == pytest.approx(made.peak_gb)
+    assert made.verdict != "too_much"
+
+
 def test_nothing_is_proposed_where_it_fits_or_nothing_helps() -> None:
-    assert changes_that_fit(DEFAULT, SEVEN_B, DATA, GPU) == []
+    assert changes_that_fit(DEFAULT, SEVEN_B, _same, GPU) == []
     tiny = replace(GPU, free_gb=2.0)
-    assert changes_that_fit(DEFAULT, SEVEN_B, DATA, tiny) == []
+    assert changes_that_fit(DEFAULT, SEVEN_B, _same, tiny) == []
     assert lightest_fit(DEFAULT, SEVEN_B, DATA, tiny) is None
 
 

@@ -1,19 +1,22 @@
 """The forgetting meter in whole runs of a tiny model: its figures, its cost to the run, its end."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerState
 
 from easytune import checkpoints, forgetting
 from easytune.config import TrainConfig
 from easytune.engine import arguments, hardware, worker
+from easytune.engine.forgetting_watch import Watch
 from easytune.errors import OptionUnsupported
 from easytune.events import Evaluated, Forgetting, Step
 from easytune.job import Job, create
@@ -199,11 +202,28 @@ def test_a_run_ends_above_its_limit_with_weights_within_it(
     assert done.end.step < 400
     assert {"forgetting_limit", "forgetting_returned"} <= done.notices()
     over, final = done.of(Forgetting)[-2:]
+    card = (done.folder.adapter / "README.md").read_text()
+    assert f"| Weights | those of step {final.step} |" in card
     assert over.score > 0.25 >= final.score == done.end.metrics["forgetting"]
     folders = checkpoints.valid(done.folder.checkpoints)
     assert final.step in [checkpoints.step_of(folder) for folder in folders]
     differences = [difference for difference, _, _ in recomputed(done).values()]
     assert np.mean(differences) == pytest.approx(final.score, abs=2e-4)
+
+
+def test_steps_that_were_passed_over_are_measured_before_the_run_gives_up_its_limit() -> None:
+    def passed_over(*scores: tuple[int, float], limit: float = 0.2) -> list[int]:
+        monitor = TrainConfig().changed(monitor__forgetting_limit=limit).monitor
+        state = TrainerState()
+        state.log_history = [{"step": step, "forgetting": score} for step, score in scores]
+        no_run: Any = SimpleNamespace(now=time.monotonic)
+        watch = Watch(no_run, no_run, no_run, monitor, no_run)
+        return watch.passed_over(state, [10, 20, 30])
+
+    assert passed_over((0, 0.0), (30, 0.9)) == [20, 10]
+    assert passed_over((0, 0.0), (30, 0.9), (20, 0.5)) == [10]
+    assert passed_over((0, 0.0), (30, 0.9), (10, 0.1)) == []
+    assert passed_over((0, 0.0), (30, 0.9), limit=1.0) == []
 
 
 def test_a_run_too_short_for_five_percent_says_so(train: Train, config: TrainConfig) -> None:

@@ -98,6 +98,18 @@ def test_what_the_base_predicts_worse_than_chance_is_left_out(tmp_path: Path) ->
     assert notice.values == {"count": 10, "rows": 20}
 
 
+def test_a_score_on_texts_that_the_base_only_guesses_is_said_to_say_little(tmp_path: Path) -> None:
+    run, plain = loaded("llama"), tiny.model("llama")
+    strange = [ProbeRow(f"{i}", "strange", _reversed_odds(plain, i), SCORED) for i in range(10)]
+    report = Reporter(tmp_path / "events.jsonl")
+    budget = Budget(Work(tokens=100_000, micro_batches=100, evaluations=10))
+    side = forgetting_base.read(Reader(run, 0), strange, budget, 1, report, lambda: False)
+    assert side is not None
+    [notice] = read(tmp_path / "events.jsonl")[0]
+    assert isinstance(notice, Notice)
+    assert (notice.code, notice.values["count"]) == ("forgetting_guesses", len(side.rows))
+
+
 SCORED = np.arange(8) > 0
 
 

@@ -87,12 +87,16 @@ def test_a_run_that_returned_to_a_mild_step_is_not_warned_of() -> None:
 
 def test_categories_are_told_with_bars_as_long_as_their_scores() -> None:
     run = story((120, 0.3))
+    single = CategoryForgetting(score=0.1, low=0.1, high=0.1, sequences=1)
     code = CategoryForgetting(score=0.3, low=0.2, high=0.4, sequences=8)
     own = CategoryForgetting(score=-0.15, low=-0.2, high=0.1, sequences=4)
-    run.final_forgetting = measured(120, 0.3, categories={"code": code, "<i>mine</i>": own})
-    first, second = _panel(run, {})["categories"]
+    run.final_forgetting = measured(
+        120, 0.3, categories={"code": code, "<i>mine</i>": own, "zoo": single}
+    )
+    first, second, third = _panel(run, {})["categories"]
     assert (first["name"], first["tone"], first["width"]) == ("<i>mine</i>", "none", 0.5)
     assert (second["name"], second["interval"], second["width"]) == ("Code", "0.200 to 0.400", 1.0)
+    assert third["interval"] == "one text only, so no interval"
 
 
 def test_half_strength_is_offered_in_place_of_another_training_where_it_can_be_had() -> None:

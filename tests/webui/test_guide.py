@@ -163,6 +163,18 @@ def test_a_file_of_ones_own_is_a_card_and_a_broken_one_is_named_with_its_line(ta
     expect(_why(tab, "#option-optim-weight_decay")).to_have_text("Our lawyers insist.")
 
 
+def test_a_typed_path_counts_once_it_is_left(tab: Page, tmp_path: Path) -> None:
+    datasets, file = "#option-data-datasets", tmp_path / "ten.jsonl"
+    rows = [f'{{"instruction": "what {n}", "output": "answer {n}"}}\n' for n in range(10)]
+    file.write_text("".join(rows), encoding="utf-8")
+    tab.click(f"{datasets} .token-remove >> nth=0")
+    tab.fill(f"{datasets} input", str(file))
+    tab.press(f"{datasets} input", "Enter")
+    tab.press(f"{datasets} input", "Tab")
+    tab.click("#guide-go-1")
+    expect(tab.locator("#guide-data-facts")).to_contain_text("9 rows to learn from")
+
+
 def test_the_guide_stays_away_for_good_and_what_was_chosen_stays(tab: Page) -> None:
     _pick(tab, "style")
     _type(tab, RANK, "24")

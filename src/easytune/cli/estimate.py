@@ -11,7 +11,7 @@ from rich.table import Table
 from easytune.cli import chosen
 from easytune.estimate import PARTS, Estimate
 from easytune.i18n import t
-from easytune.quantities import duration, size
+from easytune.quantities import duration, pace, size
 from easytune.services.advice import Advice, Advised
 
 _GIGA = 1e9
@@ -69,7 +69,7 @@ def _time(found: Estimate, lang: str) -> str:
     if found.tokens_per_second is None:
         return t("estimate.time_unknown", lang)
     source = t(f"estimate.source.{found.pace_source}", lang, run=found.pace_run)
-    facts = {"speed": f"{found.tokens_per_second:,.0f}", "source": source}
+    facts = {"speed": pace(found.tokens_per_second), "source": source}
     if found.seconds is None:
         return t("estimate.speed", lang, **facts)
     time = duration(found.seconds, lang)

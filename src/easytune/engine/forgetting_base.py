@@ -56,7 +56,11 @@ def read(
     if not count:
         report.notice("forgetting_too_short", sequences=FEWEST)
         return None
-    return _side(reader, rows[:count], known[:count], exact, stop)
+    side = _side(reader, rows[:count], known[:count], exact, stop)
+    guessed = sum(_is_chance(figures, reader) for figures in side.figures) if side else 0
+    if guessed > count / 2:
+        report.notice("forgetting_guesses", count=guessed, rows=count)
+    return side
 
 
 def each(

@@ -89,6 +89,28 @@ class Watch(TrainerCallback):
         measured = [(score, step) for step, score in scores if step in kept]
         return min(measured, default=(0.0, None))[1]
 
+    def passed_over(self, state: TrainerState, kept: Sequence[int]) -> list[int]:
+        """Return which of the `kept` steps to measure after all, the newest first.
+
+        Where the run ends above its limit, and no kept step that was measured is within it.
+        """
+        scores = dict(curve(state))
+        over = self.limit is not None and bool(scores) and scores[max(scores)] > self.limit
+        if self.limit is None or not over or self.worth_keeping(state, kept) is not None:
+            return []
+        return sorted(set(kept) - scores.keys(), reverse=True)
+
+    def measure_kept(self, state: TrainerState, step: int) -> bool:
+        """Measure the model, which has the weights of an earlier step; tell if it is in the limit.
+
+        True also when it cannot be measured: then no other step can.
+        """
+        event = self.meter.measure(step)
+        if event is None:
+            return True
+        state.log_history.append({LOGGED: event.score, "step": step})
+        return self.limit is not None and event.score <= self.limit
+
     def worth_keeping(self, state: TrainerState, kept: Sequence[int]) -> int | None:
         """Return which of the `kept` steps the run would return to, were the limit exceeded now."""
         if self.limit is None:
@@ -127,8 +149,8 @@ class Clock:
 
 
 def curve(state: TrainerState) -> list[tuple[int, float]]:
-    """Return (step, score) of every measurement, those before a resume included."""
-    return [(int(e["step"]), e[LOGGED]) for e in state.log_history if LOGGED in e]
+    """Return (step, score) of every measurement by step, those before a resume included."""
+    return sorted((int(e["step"]), e[LOGGED]) for e in state.log_history if LOGGED in e)
 
 
 def held_out(state: TrainerState) -> list[tuple[int, float]]:

@@ -8,7 +8,7 @@ from typing import Any
 from easytune import config_file, forgetting
 from easytune.data.gathering import UsedVersion
 from easytune.data.stored import Reference
-from easytune.events import Forgetting
+from easytune.events import CategoryForgetting, Forgetting
 from easytune.job import Job, run_name
 
 _LINE, _HELD_OUT = "#4f46e5", "#ea580c"
@@ -28,6 +28,8 @@ class Facts:
     fingerprint: str
     versions: tuple[UsedVersion, ...]
     step: int
+    kept: int
+    """The step whose weights these are: an earlier one where the run went back to it."""
     total_steps: int
     ended: str
     metrics: dict[str, float]
@@ -44,6 +46,7 @@ def write(folder: Path, facts: Facts) -> None:
     versions = [asdict(used) for used in facts.versions]
     content = {
         "step": facts.step,
+        "kept_step": facts.kept,
         "metrics": facts.metrics,
         "dataset_versions": versions,
         "history": facts.history,
@@ -66,6 +69,7 @@ def card(facts: Facts, config_text: str) -> str:
         *[("Dataset version", _version(used)) for used in facts.versions],
         ("Data fingerprint", f"`{facts.fingerprint[:16]}`"),
         ("Steps", f"{facts.step} of {facts.total_steps} ({facts.ended})"),
+        *([("Weights", f"those of step {facts.kept}")] if facts.kept != facts.step else []),
         ("Time", _duration(facts.metrics.get("seconds", 0))),
         ("Device", f"{facts.device}, {facts.precision}"),
         *_losses(facts),
@@ -103,7 +107,8 @@ def draw(path: Path, history: list[dict[str, Any]]) -> None:
         axes.legend(frameon=False)
     scores = [(entry["step"], entry["forgetting"]) for entry in history if "forgetting" in entry]
     if scores:
-        _draw_forgetting(axes.twinx(), scores)
+        # A step that was passed over may have been measured after later ones.
+        _draw_forgetting(axes.twinx(), sorted(scores))
     FigureCanvasAgg(figure).print_figure(str(path), dpi=110)
 
 
@@ -137,7 +142,7 @@ def _forgotten(facts: Facts) -> list[tuple[str, str]]:
         reason = "" if facts.job.config.monitor.forgetting else " (switched off)"
         return [("Forgetting", f"not measured{reason}")]
     kept = f"retention {100 * forgetting.retention(found.score):.1f}%"
-    interval = f"95% interval {found.low:.3f} to {found.high:.3f}"
+    interval = f"95% interval {_interval(found)}"
     probe = facts.job.config.monitor.probe
     score = f"{found.score:.3f} nats per token ({interval}), {forgetting.band(found.score)}; {kept}"
     read = f"{found.sequences} sequences of `{Path(probe).name}`, {found.tokens} tokens"
@@ -150,10 +155,14 @@ def _by_category(facts: Facts) -> str:
     if found is None or len(found.categories) < 2:
         return ""
     rows = "\n".join(
-        f"| {_cell(name)} | {one.score:.3f} | {one.low:.3f} to {one.high:.3f} | {one.sequences} |"
+        f"| {_cell(name)} | {one.score:.3f} | {_interval(one)} | {one.sequences} |"
         for name, one in sorted(found.categories.items(), key=lambda item: -item[1].score)
     )
     return _FORGETTING.format(rows=rows)
+
+
+def _interval(one: Forgetting | CategoryForgetting) -> str:
+    return f"{one.low:.3f} to {one.high:.3f}" if one.sequences > 1 else "unknown"
 
 
 def _cell(text: str) -> str:

@@ -104,7 +104,7 @@ class _Run:
         if self.meter and self.watch:
             forgot = self.meter.finish(kept, ending.asked, self.watch.clock.seconds)
         metrics = self._metrics(forgot)
-        self._write_result(metrics, ending, forgot)
+        self._write_result(metrics, ending, forgot, kept)
         step = self.trainer.state.global_step
         return (Stopped if ending.asked else Finished)(step=step, metrics=metrics)
 
@@ -163,15 +163,29 @@ class _Run:
             for folder in reversed(folders)
             for path in checkpoints.valid(folder)
         }
+        there = self._measure_passed_over(self.watch, found)
         step = self.watch.step_to_return_to(state, list(found))
         if step is None:
             return None
-        if step != state.global_step:
+        if step != there:
             self.trainer._load_from_checkpoint(str(found[step]))
         score = dict(forgetting_watch.curve(state))[step]
         code = "forgetting_returned" if score <= limit else "forgetting_least"
         self.report.notice(code, step=step, score=round(score, 3), limit=limit)
         return step
+
+    def _measure_passed_over(self, watch: Watch, found: dict[int, Path]) -> int:
+        """Look for a step within the limit also where none was measured, to save time.
+
+        Return the step whose weights the model has now.
+        """
+        there = self.trainer.state.global_step
+        for step in watch.passed_over(self.trainer.state, list(found)):
+            self.trainer._load_from_checkpoint(str(found[step]))
+            there = step
+            if watch.measure_kept(self.trainer.state, step):
+                break
+        return there
 
     def _return_to_best(self) -> int:
         """End with the checkpoint that did best on held-out rows, and say so; return its step."""
@@ -203,7 +217,7 @@ class _Run:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _write_result(
-        self, metrics: dict[str, float], ending: Ending, forgot: Forgetting | None
+        self, metrics: dict[str, float], ending: Ending, forgot: Forgetting | None, kept: int
     ) -> None:
         self.report.phase("saving")
         target = self.folder.adapter
@@ -225,6 +239,7 @@ class _Run:
                 fingerprint=self.material.fingerprint,
                 versions=self.material.versions,
                 step=self.trainer.state.global_step,
+                kept=kept,
                 total_steps=self.rhythm.total,
                 ended="stopped by the user" if ending.asked else "finished",
                 metrics=metrics,

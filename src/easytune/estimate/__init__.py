@@ -4,6 +4,7 @@ Memory is counted as the engine spends it, see `memory`: on a processor it is th
 the process, on a GPU the peak of torch's allocator. Time is in `duration`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -118,16 +119,25 @@ def lightest_fit(
 
 
 def changes_that_fit(
-    config: TrainConfig, model: ModelShape, data: DataShape | None, machine: Machine
+    config: TrainConfig,
+    model: ModelShape,
+    data_of: Callable[[TrainConfig], DataShape | None],
+    machine: Machine,
 ) -> list[Change]:
     """Return the shortest list of changes that together make a run fit, the gentlest of those.
 
-    Empty when it fits already, or when nothing would make it fit.
+    Empty when it fits already, or when nothing would make it fit. `data_of` counts the rows as a
+    config lays them out: smaller batches of uneven rows do not shrink in proportion.
     """
-    load, room = Load.of(config, data), room_gb(machine)
+    room = room_gb(machine)
+    loads: dict[tuple[int, int, int], Load] = {}
 
     def peak_gb(changed: TrainConfig) -> float:
-        return _peak_gb(changed, model, load.under(config, changed), machine)
+        batches = changed.schedule.batch_size, changed.schedule.gradient_accumulation
+        laid_out = (*batches, changed.data.max_length)
+        if laid_out not in loads:
+            loads[laid_out] = Load.of(changed, data_of(changed))
+        return _peak_gb(changed, model, loads[laid_out], machine)
 
     if peak_gb(config) <= room:
         return []

@@ -76,7 +76,7 @@ class Advice:
         rows = self._count(config, folder)
         known = self._pace(config.model)
         is_measuring = rows is None or known is None
-        data = row_lengths.shape_of(rows, config) if isinstance(rows, RowLengths) else None
+        data = _shape_of(rows, config)
         problem = next((each for each in (model, rows) if isinstance(each, EasyTuneError)), None)
         if isinstance(model, EasyTuneError):
             return Advised(None, None, data, here, [], problem, is_measuring)
@@ -84,7 +84,9 @@ class Advice:
             self._probe.begin()
         try:
             found = estimate.estimate(config, model, data, here, known.pace if known else None)
-            changes = estimate.changes_that_fit(config, model, data, here)
+            changes = estimate.changes_that_fit(
+                config, model, lambda changed: _shape_of(rows, changed), here
+            )
         except EasyTuneError as unknown_layer:
             return Advised(None, model, data, here, [], unknown_layer, is_measuring)
         return Advised(found, model, data, here, changes, problem, is_measuring)
@@ -147,6 +149,10 @@ def _counted(
         return problem
     except (OSError, ValueError) as problem:
         return Unexpected(reason=str(problem))
+
+
+def _shape_of(rows: RowLengths | EasyTuneError | None, config: TrainConfig) -> DataShape | None:
+    return row_lengths.shape_of(rows, config) if isinstance(rows, RowLengths) else None
 
 
 def _or_problem(work: Callable[[], T]) -> T | EasyTuneError:

@@ -42,7 +42,9 @@ def band_name(score: float, lang: str) -> str:
 
 
 def interval(measured: Forgetting | CategoryForgetting, lang: str) -> str:
-    """Return the 95% interval of a score, in nats per token."""
+    """Return the 95% interval of a score, in nats per token; a single text has none."""
+    if measured.sequences == 1:
+        return t("forgetting.no_interval", lang)
     return t("forgetting.interval", lang, low=number(measured.low), high=number(measured.high))
 
 

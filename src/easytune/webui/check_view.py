@@ -186,7 +186,7 @@ def _measured(found: CheckStory, trial: Trial, lang: str) -> list[tuple[str, str
         ("peak", "" if peak is None else gigabytes(peak)),
         ("step", "" if step is None else _seconds(step, lang)),
         ("total", "" if total is None else quantities.duration(total, lang)),
-        ("speed", f"{speed:,.0f}" if speed else ""),
+        ("speed", quantities.pace(speed) if speed else ""),
         ("loss", f"{trial.losses[0]:.3f}" if trial.losses else ""),
         ("grad_norm", f"{trial.grad_norms[0]:.3g}" if trial.grad_norms else ""),
     ]

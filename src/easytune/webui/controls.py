@@ -47,9 +47,20 @@ class Control:
     def edits(self) -> list[Any]:
         """Return the component's events that tell of a finished edit by the user."""
         component: Any = self.component
-        if self.kind in ("switch", "choice", "words", "name", "picked"):
+        if self.kind == "words":
+            return chosen_words(component)
+        if self.kind in ("switch", "choice", "name", "picked"):
             return [component.input]
         return [component.blur, component.submit]
+
+
+def chosen_words(component: Any) -> list[Any]:
+    """Return the events of a list of choices that tell of an edit.
+
+    A choice that was typed is no `input` to Gradio; like a text it counts when it is left. The
+    button that clears the list tells of nothing at all; the style sheet leaves it out.
+    """
+    return [component.input, component.blur]
 
 
 def kind_of(option: Option) -> Kind:

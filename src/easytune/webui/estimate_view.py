@@ -90,6 +90,10 @@ def _time(found: Estimate, lang: str) -> str:
     return t("costs.about", lang, amount=quantities.duration(found.seconds or 0, lang))
 
 
+def _speed(tokens_per_second: float, lang: str) -> str:
+    return t("costs.speed", lang, tokens=quantities.pace(tokens_per_second))
+
+
 def _bar(found: Estimate, lang: str) -> str:
     """Return memory by part as one bar, with a mark at what is free now."""
     whole = max(found.peak_gb, found.free_gb) or 1.0
@@ -132,8 +136,7 @@ def _tiles(found: Estimate, advised: Advised, lang: str) -> str:
     tiles = (
         _tile("time", nothing if found.seconds is None else _time(found, lang), steps or counting,
               lang),
-        _tile("speed", nothing if speed is None else t("costs.speed", lang, tokens=f"{speed:,.0f}"),
-              _pace(found, lang), lang),
+        _tile("speed", nothing if speed is None else _speed(speed, lang), _pace(found, lang), lang),
         _tile("disk", gigabytes(found.disk_gb), disk_free, lang, not found.fits_disk),
     )  # fmt: skip
     return f'<div class="costs-tiles">{"".join(tiles)}</div>'

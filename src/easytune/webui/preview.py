@@ -109,8 +109,9 @@ def _figures(preview: Preview, max_length: int, lang: str) -> str:
 
 
 def _notices(preview: Preview, lang: str) -> str:
-    said = [t(f"notice.{code}", lang, **values) for code, values in preview.notices]
-    return _list(said) if said else ""
+    # Rows of the user and general rows may tell the same.
+    said = dict.fromkeys(t(f"notice.{code}", lang, **values) for code, values in preview.notices)
+    return _list([*said]) if said else ""
 
 
 def _dropped(preview: Preview, lang: str) -> str:

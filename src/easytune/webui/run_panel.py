@@ -11,6 +11,7 @@ from easytune.config import TrainConfig
 from easytune.errors import CheckpointInvalid, EasyTuneError, RunMissing
 from easytune.i18n import t
 from easytune.services.story import step_of
+from easytune.webui import clicks
 from easytune.webui.context import Context
 from easytune.webui.job_monitor import PARTS, Monitor
 from easytune.webui.language import label
@@ -191,7 +192,7 @@ class _Handlers:
             self.fill, run, page.proposal, **telling
         )
         part["forgetting"].click(_nothing, None, page.proposal, **now)
-        part["forgetting"].click(self.remedied, run, page.proposal, **telling)
+        part["forgetting"].click(self.remedied, run, page.proposal, **(telling | clicks.EACH))
         # Emptied first, so that the same model twice in a row is opened twice.
         part["forgetting"].click(_nothing, None, page.halved, **now)
         part["forgetting"].click(self.halve, run, page.halved, **telling).then(

@@ -87,7 +87,11 @@ class TrainHandlers:
         )
         painted = self._painted(values, problems, found)
         told = suggestion_panel.shown(found, lang, is_held=not problems)
-        beside = [*told, *guide.shown(found, lang)]
+        mirrored = guide.shown(found, lang)
+        if "data.datasets" in problems:
+            # Somebody is between two choices: no default is put into their hands.
+            mirrored[0] = gr.skip()
+        beside = [*told, *mirrored]
         if problems:
             return [*painted, gr.skip(), gr.skip(), gr.skip(), draft, *beside]
         yaml, command, name = config_bar.texts(found.config, shell)

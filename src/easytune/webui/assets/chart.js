@@ -121,7 +121,7 @@
       tip.replaceChildren(et.node("b", {}, `${data.x_label} ${anchor}`));
       for (const { s, p } of rows) {
         const where = p[0] === anchor ? "" : ` (${p[0]})`;
-        const ends = p.length > 2 ? `, ${data.interval_label.replace("{low}", exact(p[2])).replace("{high}", exact(p[3]))}` : "";
+        const ends = p.length > 2 && p[2] !== p[3] ? `, ${data.interval_label.replace("{low}", exact(p[2])).replace("{high}", exact(p[3]))}` : "";
         tip.append(et.node("span", {}, et.node("i", { class: `et-key et-${s.name}` }), `${s.label} ${exact(p[1])}${ends}${where}`));
       }
       const px = x.scale(anchor);

@@ -21,6 +21,15 @@
     sessionStorage.setItem(STEP, number);
     show();
   };
+  // What a check finds stays in view until somebody scrolls away.
+  const followCheck = () => {
+    const story = document.getElementById("check-story");
+    if (!story) return;
+    const grown = new ResizeObserver(() => story.scrollIntoView({ behavior: "smooth", block: "nearest" }));
+    const leave = () => grown.disconnect();
+    grown.observe(story);
+    for (const sign of ["wheel", "touchmove", "keydown"]) addEventListener(sign, leave, { once: true, passive: true });
+  };
   const press = (id) => document.getElementById(id)?.click();
   const acts = {
     "guide-show": () => {
@@ -42,6 +51,7 @@
     "guide-start": () => press("train-start"),
     "guide-check": () => {
       document.getElementById("section-costs")?.scrollIntoView({ behavior: "smooth", block: "center" });
+      followCheck();
       press("check-start");
     },
   };

@@ -11,6 +11,7 @@ from easytune.config import TrainConfig, options
 from easytune.webui import (
     clicks,
     config_bar,
+    controls,
     estimate_panel,
     guide,
     preview_panel,
@@ -192,14 +193,18 @@ def _wire(page: _Page, on: TrainHandlers, tab: gr.Tab | None) -> None:
     live.state.change(_stop_offered, live.state, page.stop, **now)
     for update in (edited, modelled, looked, costs):
         page.relabel.click(**update)
-    _wire_guide(page, on, refreshed, edited)
+    _wire_guide(page, on, refreshed, edited, looked)
     root = GradioContext.root_block
     assert root is not None
     refreshed(root.load(on.restored, page.draft, [*filled, file.saved], **now))
 
 
 def _wire_guide(
-    page: _Page, on: TrainHandlers, refreshed: Callable[[Any], None], edited: dict[str, Any]
+    page: _Page,
+    on: TrainHandlers,
+    refreshed: Callable[[Any], None],
+    edited: dict[str, Any],
+    looked: dict[str, Any],
 ) -> None:
     """Let the guide and the suggestions fill the form."""
     form, guided, suggested = page.form, page.guide, page.suggested
@@ -219,6 +224,8 @@ def _wire_guide(
     back: dict[str, Any] = {"inputs": form.inputs, "outputs": form.inputs, **now}
     for asked in (suggested.strip, suggested.marks):
         refreshed(asked.click(on.taken_back, **(back | clicks.EACH)))
+    # Values that follow the suggestion may be of the data, such as the replay share.
+    suggested.held.change(**looked)
     suggested.timer.tick(**{**edited, "fn": on.measured})
     # Said in the language before; a wish is quickly proposed for again.
     page.relabel.click(lambda: "", None, guided.proposal, **now)
@@ -226,5 +233,8 @@ def _wire_guide(
         [guided.propose.click, guided.wish.submit], on.wished, [guided.wish, *form.inputs],
         [guided.proposal, guided.cards], **now,
     )  # fmt: skip
-    for mirror, path in ((guided.datasets, "data.datasets"), (guided.model, "model.base_model")):
-        refreshed(mirror.input(lambda chosen: chosen, mirror, form.component(path), **now))
+    for mirror, path, edits in (
+        (guided.datasets, "data.datasets", controls.chosen_words(guided.datasets)),
+        (guided.model, "model.base_model", [guided.model.input]),
+    ):
+        refreshed(gr.on(edits, lambda chosen: chosen, mirror, form.component(path), **now))
