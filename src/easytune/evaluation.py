@@ -7,7 +7,7 @@ only what differs from the defaults, and the same file gives the same result aga
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from easytune.generation import LoadingSection, SamplingSection
 from easytune.options import Knob, Option, Section, declared, when
@@ -63,7 +63,7 @@ class MeasureSection(Section):
     """What was forgotten: measured on general texts, on the base's own answers, or both."""
 
     probe: Annotated[str, Knob(when=when("measure.forgetting", "general", "both"))] = Field(
-        default="demo/general", min_length=1
+        default="demo/probe", min_length=1
     )
     """General texts that forgetting is measured on: a dataset or a file."""
 
@@ -106,6 +106,9 @@ class ReportSection(Section):
     """What this evaluation is called. Empty: from its models and test sets."""
 
 
+_SAMPLING: dict[str, Any] = {"temperature": 0, "max_new_tokens": 256, "seed": 42}
+
+
 class EvaluateConfig(BaseModel):
     """All that can be chosen about an evaluation."""
 
@@ -113,11 +116,17 @@ class EvaluateConfig(BaseModel):
 
     candidates: CandidatesSection = CandidatesSection()
     test: TestSection = TestSection()
-    sampling: SamplingSection = SamplingSection(temperature=0, max_new_tokens=256, seed=42)
+    sampling: SamplingSection = SamplingSection(**_SAMPLING)
     loading: LoadingSection = LoadingSection()
     measure: MeasureSection = MeasureSection()
     judge: JudgeSection = JudgeSection()
     report: ReportSection = ReportSection()
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _over_our_defaults(cls, given: Any) -> Any:
+        # What a file leaves out is as an evaluation wants it, not as a chat does.
+        return _SAMPLING | given if isinstance(given, dict) else given
 
     def changed(self, **options: Any) -> "EvaluateConfig":
         """Return a copy with options given as `section__name=value`, validated."""

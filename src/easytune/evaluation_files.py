@@ -47,6 +47,9 @@ class Candidate(_Record):
 class TestSet(_Record):
     """One test set, as it was found when the evaluation was asked for."""
 
+    # pytest takes every class of such a name for tests.
+    __test__ = False
+
     name: str
     """As the config names it, with the version pinned: `dataset:tone@3`, `held-out:<run>`."""
     title: str
@@ -75,10 +78,14 @@ class Order(_Record):
     versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
     continues: str | None = None
     """Id of the evaluation whose answers are taken over, when it goes on."""
+    judge: Candidate | None = None
+    """The judge, where a model of this machine judges."""
 
 
 class TestRow(_Record):
     """One row of `rows.jsonl`; its place in the file is its number everywhere else."""
+
+    __test__ = False
 
     set: int
     """Place of its test set in `Result.sets`."""
@@ -100,6 +107,8 @@ class RowAnswer(_Record):
     candidate: int
     row: int
     text: str = ""
+    """The answer, without the thoughts before it."""
+    thinking: str = ""
     reason: EndReason = "stop"
     tokens: int = 0
     seconds: float = 0.0
@@ -191,6 +200,8 @@ class Refusals(_Record):
     kind: Literal["harmful", "harmless"]
     refused: int
     prompts: int
+    before: int | None = None
+    """How many of them its base refused; None for a base itself, or where that was not asked."""
     low: float
     """Wilson interval of the share, 0 to 1."""
     high: float
@@ -202,9 +213,14 @@ class Benchmarked(_Record):
     candidate: int
     task: str
     metric: str
+    """As lm-evaluation-harness calls it; with a filter other than "none": `metric,filter`."""
     value: float
     stderr: float | None = None
     rows: int = 0
+    higher_is_better: bool = True
+    against_first: Difference | None = None
+    """On the same documents, in units of the metric; None for the first candidate, for groups of
+    tasks, and for metrics that are no mean over documents."""
 
 
 class Result(_Record):
@@ -247,6 +263,11 @@ class EvaluationFolder(JobFolder):
     def verdicts(self) -> Path:
         """`out/verdicts.jsonl`: a `Verdict` each."""
         return self.out / "verdicts.jsonl"
+
+    @property
+    def benchmarks(self) -> Path:
+        """`out/benchmarks.jsonl`: what each candidate did in each benchmark, as it was done."""
+        return self.out / "benchmarks.jsonl"
 
     @property
     def refusals(self) -> Path:

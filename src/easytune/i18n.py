@@ -17,6 +17,9 @@ DEFAULT_LANGUAGE = "en"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_KEY = re.compile(r"@(\w+(?:\.\w+)+)")
+
+
 @cache
 def languages() -> tuple[str, ...]:
     """Return the languages there are texts for, English first."""
@@ -35,13 +38,14 @@ def t(key: str, lang: str = DEFAULT_LANGUAGE, /, **values: Any) -> str:
     """Return the text for `key` with `values` filled in.
 
     A language that lacks the key falls back to English, an unknown key to the key itself, so
-    that a message from a newer job still says something. A value may name texts in turn:
-    "3 × @data.reason.null".
+    that a message from a newer job still says something. A value may name texts in turn, which the
+    other values fill in: "3 × @data.reason.null".
     """
     template = _text(key, lang)
     if template is None:
         return f"{key} {values}" if values else key
-    return template.format_map(_Lenient({n: _in_words(v, lang) for n, v in values.items()}))
+    filled = _Lenient({name: _in_words(value, lang, values) for name, value in values.items()})
+    return template.format_map(filled)
 
 
 def has(key: str, lang: str = DEFAULT_LANGUAGE) -> bool:
@@ -54,11 +58,25 @@ def _text(key: str, lang: str) -> str | None:
     return known.get(key) or texts(DEFAULT_LANGUAGE).get(key)
 
 
-def _in_words(value: Any, lang: str) -> Any:
-    """Replace each `@dotted.key` in a value by its text."""
+def _in_words(value: Any, lang: str, values: dict[str, Any]) -> Any:
+    """Replace each `@dotted.key` in a value by its text, filled in with `values`."""
     if not isinstance(value, str) or "@" not in value:
         return value
-    return re.sub(r"@(\w+(?:\.\w+)+)", lambda found: _text(found[1], lang) or found[0], value)
+    # What a text names in turn is not looked up again, so that none can name itself for ever.
+    plain = _Lenient({name: _without_keys(one, lang) for name, one in values.items()})
+
+    def text(found: re.Match[str]) -> str:
+        known = _text(found[1], lang)
+        return found[0] if known is None else known.format_map(plain)
+
+    return _KEY.sub(text, value)
+
+
+def _without_keys(value: Any, lang: str) -> Any:
+    """Replace each `@dotted.key` in a value by its text as it stands."""
+    if not isinstance(value, str) or "@" not in value:
+        return value
+    return _KEY.sub(lambda found: _text(found[1], lang) or found[0], value)
 
 
 class _Lenient(dict[str, Any]):

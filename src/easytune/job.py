@@ -139,24 +139,31 @@ def create(runs: Path, job: Job) -> JobFolder:
 
     Raises FolderUnwritable when it cannot be written.
     """
+    return JobFolder(create_named(runs, job, run_name(job.config), job.created))
+
+
+def create_named(parent: Path, order: BaseModel, name: str, created: datetime) -> Path:
+    """Write the folder of any job whole, and return it. Its name sorts by `created`.
+
+    `order` becomes its `job.yaml`. Raises FolderUnwritable.
+    """
     try:
-        return _write(runs, job)
+        return _write(parent, order, f"{created:%Y%m%d-%H%M%S-%f}"[:-3] + f"-{slug(name)}")
     except OSError as error:
-        raise FolderUnwritable(str(runs), error.strerror or str(error)) from error
+        raise FolderUnwritable(str(parent), error.strerror or str(error)) from error
 
 
-def _write(runs: Path, job: Job) -> JobFolder:
-    runs.mkdir(parents=True, exist_ok=True)
-    stem = f"{job.created:%Y%m%d-%H%M%S-%f}"[:-3] + f"-{slug(run_name(job.config))}"
-    draft = runs / f".{stem}.{os.getpid()}"
+def _write(parent: Path, order: BaseModel, stem: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    draft = parent / f".{stem}.{os.getpid()}"
     draft.mkdir()
-    write(JobFolder(draft), job)
-    return JobFolder(_rename_free(draft, runs / stem))
+    write(JobFolder(draft), order)
+    return _rename_free(draft, parent / stem)
 
 
-def write(folder: JobFolder, job: Job) -> None:
+def write(folder: JobFolder, order: BaseModel) -> None:
     """Write what is asked for into a folder that nobody reads yet. Raises OSError."""
-    content = job.model_dump(mode="json")
+    content = order.model_dump(mode="json")
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     folder.job.write_text(text, encoding="utf-8")
 

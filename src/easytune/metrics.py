@@ -42,7 +42,7 @@ class Metric:
 
 def exact_match(answer: str, reference: str) -> float:
     """Return 100 for the same text, apart from Unicode composition and white space, else 0."""
-    same = _plain(answer) == _plain(reference)
+    same = plain(answer) == plain(reference)
     return 100.0 if same and answer.strip() else 0.0
 
 
@@ -57,7 +57,7 @@ def corpus_bleu(answers: Sequence[str], references: Sequence[str]) -> float:
     if not pairs:
         return 0.0
     # What sacrebleu's own corpus_score does, with the counts of each answer at hand.
-    counts = [list(_bleu_counts(answer, reference)) for answer, reference in pairs]
+    counts = [list(bleu_counts(answer, reference)) for answer, reference in pairs]
     return _bounded(_bleu()._aggregate_and_compute(counts).score)
 
 
@@ -79,7 +79,7 @@ def corpus_chrf(answers: Sequence[str], references: Sequence[str]) -> float:
     pairs = list(zip(answers, references, strict=True))
     if not pairs:
         return 0.0
-    counts = [list(_chrf_counts(answer, reference)) for answer, reference in pairs]
+    counts = [list(chrf_counts(answer, reference)) for answer, reference in pairs]
     return _bounded(_chrf()._aggregate_and_compute(counts).score)
 
 
@@ -88,9 +88,14 @@ def words(text: str) -> list[str]:
 
     A text without any letter or digit is taken by its characters.
     """
-    plain = _plain(text).lower()
-    pieces = re.findall(f"(?:{_ALONE.pattern})|(?:(?!{_ALONE.pattern})[^\\W_])+", plain)
-    return pieces or [character for character in plain if not character.isspace()]
+    lower = plain(text).lower()
+    pieces = re.findall(f"(?:{_ALONE.pattern})|(?:(?!{_ALONE.pattern})[^\\W_])+", lower)
+    return pieces or [character for character in lower if not character.isspace()]
+
+
+def is_unspaced(text: str) -> bool:
+    """Tell whether a text has characters of a script that is written without spaces."""
+    return _ALONE.search(text) is not None
 
 
 def _mean(score: Callable[[str, str], float]) -> Callable[[Sequence[str], Sequence[str]], float]:
@@ -101,7 +106,8 @@ def _mean(score: Callable[[str, str], float]) -> Callable[[Sequence[str], Sequen
     return corpus
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a text with composed letters and single spaces, which is how texts are compared."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -111,17 +117,23 @@ def _bounded(score: float) -> float:
 
 
 @lru_cache(_KEPT)
-def _bleu_counts(answer: str, reference: str) -> tuple[int, ...]:
-    """Return lengths and matching n-grams of one answer, as sacrebleu counts them."""
+def bleu_counts(answer: str, reference: str) -> tuple[int, ...]:
+    """Return what BLEU is made of for one answer, as sacrebleu counts it.
+
+    Tokens of answer and reference, matching n-grams for n 1 to 4, n-grams of the answer.
+    """
     said, wanted = _bleu_tokens(answer, reference), _bleu_tokens(reference, reference)
     (counts,) = _bleu()._extract_corpus_statistics([said], [[wanted]])
     return tuple(counts)
 
 
 @lru_cache(_KEPT)
-def _chrf_counts(answer: str, reference: str) -> tuple[int, ...]:
-    """Return numbers of character n-grams of one answer, as sacrebleu counts them."""
-    (counts,) = _chrf()._extract_corpus_statistics([_plain(answer)], [[_plain(reference)]])
+def chrf_counts(answer: str, reference: str) -> tuple[int, ...]:
+    """Return what chrF is made of for one answer, as sacrebleu counts it.
+
+    For n 1 to 6: character n-grams of the answer, of the reference, of both.
+    """
+    (counts,) = _chrf()._extract_corpus_statistics([plain(answer)], [[plain(reference)]])
     return tuple(counts)
 
 
@@ -130,7 +142,7 @@ def _bleu_tokens(text: str, reference: str) -> str:
     name = "zh" if _HAN.search(reference) else "13a"
     if _UNSPACED.search(reference):
         name = "char"
-    return _tokenizer(name)(_plain(text))
+    return _tokenizer(name)(plain(text))
 
 
 @cache

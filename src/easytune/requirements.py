@@ -13,6 +13,7 @@ from easytune.errors import DependencyMissing, EasyTuneError, OptionUnsupported
 from easytune.optimizers import Optimizer
 
 GPU = "gpu"
+_BENCHMARKS = "measure.benchmarks"
 _BITSANDBYTES = ("ademamix", "bnb", "lion", "paged")
 _OPTIMIZER_PACKAGES = {
     "galore": "galore-torch",
@@ -37,6 +38,7 @@ _MODULES = {
     "torch-xla": "torch_xla",
     "torch-npu": "torch_npu",
     "liger-kernel": "liger_kernel",
+    "lm-eval": "lm_eval",
 }
 _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("model.method", "qlora"): ("bitsandbytes",),
@@ -66,17 +68,26 @@ def missing_package(path: str, value: Any) -> str | None:
 
 def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
     """Yield each option whose value cannot work here, and the reason."""
-    for path in sorted({path for path, _ in _NEEDS} | {"optim.optimizer"}):
+    for path in sorted({path for path, _ in _NEEDS} | {"optim.optimizer", _BENCHMARKS}):
         section, _, name = path.partition(".")
         if section not in type(config).model_fields:
             continue
         value = getattr(getattr(config, section), name)
         if need := missing(path, value):
-            yield path, _reason(str(value) if value is not True else name, need)
+            yield path, _reason(_named(name, value), need)
 
 
 def _needs(path: str, value: Any) -> tuple[str, ...]:
+    if path == _BENCHMARKS:
+        return ("lm-eval",) if value else ()
     return _optimizer_needs(value) if path == "optim.optimizer" else _NEEDS.get((path, value), ())
+
+
+def _named(option: str, value: Any) -> str:
+    """Return what a user knows an option's value by."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return option if value is True else str(value)
 
 
 def _optimizer_needs(name: Optimizer) -> tuple[str, ...]:

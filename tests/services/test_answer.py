@@ -1,7 +1,8 @@
 import pytest
 
 from easytune import wire
-from easytune.services.answer import Answer, split_thinking
+from easytune.services.answer import Answer
+from easytune.thinking import split_thinking
 from easytune.services.questions import LoadingModel, Waiting
 
 

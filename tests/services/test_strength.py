@@ -23,7 +23,8 @@ def run(lab: Lab) -> JobFolder:
     (folder.adapter / "adapter_config.json").write_text(json.dumps(ADAPTER | base))
     whole = Path(lab.config.model.base_model) / "model.safetensors"
     shutil.copy(whole, folder.adapter / "adapter_model.safetensors")
-    (folder.adapter / "README.md").write_text("at full strength")
+    for name in ("README.md", "optimizer.pt"):
+        (folder.adapter / name).write_text("at full strength")
     return folder
 
 
@@ -33,7 +34,7 @@ def test_half_strength_is_half_the_scale_of_the_same_weights(lab: Lab, run: JobF
     assert (config["lora_alpha"], config["alpha_pattern"]) == (16, {"q_proj": 2.5})
     name = "adapter_model.safetensors"
     assert (half / name).read_bytes() == (run.adapter / name).read_bytes()
-    assert not (half / "README.md").exists()
+    assert {path.name for path in half.iterdir()} == {name, "adapter_config.json"}
     assert json.loads((run.adapter / "adapter_config.json").read_text())["lora_alpha"] == 32
 
 
@@ -49,8 +50,12 @@ def test_a_copy_at_half_strength_is_listed_once_among_the_adapters(
 
 
 @pytest.mark.parametrize(
-    "unscaled", [{"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"bias": "all"}]
-)
+    "unscaled",
+    [
+        {"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"bias": "all"},
+        {"init_lora_weights": "pissa"},
+    ],
+)  # fmt: skip
 def test_what_alpha_does_not_scale_cannot_be_halved(
     lab: Lab, run: JobFolder, unscaled: dict[str, object]
 ) -> None:

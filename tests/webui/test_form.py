@@ -210,4 +210,4 @@ def test_texts_for_empty_controls_belong_to_options_that_exist() -> None:
     prefix = "form.placeholder."
     keys = {key.removeprefix(prefix) for key in i18n.texts("en") if key.startswith(prefix)}
 
-    assert keys <= set(OPTIONS)
+    assert keys <= {option.path for option in all_options()}

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from easytune.data.versions.library import Library
+from easytune.services.catalogue import Catalogue
+from easytune.services.evaluations import Evaluations
 from easytune.services.runs import Runs
 from easytune.webui.job_monitor import PARTS, Monitor
 
@@ -15,7 +17,7 @@ StartRun = Callable[..., Any]
 def test_a_page_that_shows_everything_is_told_nothing(home: Path, start_run: StartRun) -> None:
     folder = start_run(home, steps=2)
     _wait_for(folder.exit)
-    monitor = Monitor(Runs(home), Library(home))
+    monitor = _monitor(home)
     first = monitor.changes("", None, "en")
     assert first is not None
     run_id, shown, fresh = first
@@ -27,7 +29,7 @@ def test_a_page_that_shows_everything_is_told_nothing(home: Path, start_run: Sta
 def test_a_new_run_changes_the_picker_but_not_the_open_run(home: Path, start_run: StartRun) -> None:
     older = start_run(home, steps=2, name="older")
     _wait_for(older.exit)
-    monitor = Monitor(Runs(home), Library(home))
+    monitor = _monitor(home)
     _, shown, _ = monitor.changes(older.id, None, "en") or ("", {}, {})
     newer = start_run(home, steps=2, name="newer")
     _wait_for(newer.exit)
@@ -43,7 +45,7 @@ def test_another_language_translates_what_the_server_writes(
 ) -> None:
     folder = start_run(home, steps=2, ending="out_of_memory")
     _wait_for(folder.exit)
-    monitor = Monitor(Runs(home), Library(home))
+    monitor = _monitor(home)
     _, shown, english = monitor.changes("", None, "en") or ("", {}, {})
     _, _, chinese = monitor.changes(folder.id, shown, "zh") or ("", {}, {})
     assert "Failed" in english["status"]["value"]
@@ -52,9 +54,14 @@ def test_another_language_translates_what_the_server_writes(
 
 
 def test_without_a_run_the_page_says_what_to_do(home: Path) -> None:
-    _, _, fresh = Monitor(Runs(home), Library(home)).changes("gone", None, "en") or ("", {}, {})
+    _, _, fresh = _monitor(home).changes("gone", None, "en") or ("", {}, {})
     assert "Start training" in fresh["status"]["value"]
     assert fresh["stop"] == {"visible": False}
+
+
+def _monitor(home: Path) -> Monitor:
+    runs = Runs(home)
+    return Monitor(runs, Library(home), Evaluations(home, runs, Catalogue(home, runs)))
 
 
 def _wait_for(exit_file: Path) -> None:

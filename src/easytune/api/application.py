@@ -13,6 +13,7 @@ from easytune.api import (
     conversations,
     datasets,
     estimates,
+    evaluations,
     models,
     openai_routes,
     page,
@@ -53,6 +54,7 @@ def build(services: Services) -> FastAPI:
     application.include_router(conversations.router(services))
     application.include_router(datasets.router(services))
     application.include_router(estimates.router(services))
+    application.include_router(evaluations.router(services))
     _document(application)
     return application
 

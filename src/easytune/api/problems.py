@@ -26,6 +26,7 @@ MISSING = frozenset(
         "comparison_missing",
         "conversation_missing",
         "dataset_unknown",
+        "evaluation_missing",
         "message_missing",
         "model_missing",
         "model_unknown",
@@ -36,8 +37,8 @@ MISSING = frozenset(
     }
 )
 BUSY = frozenset(
-    {"batch_runs", "check_active", "conversation_busy", "dataset_busy", "machine_busy",
-     "nothing_changed"}
+    {"batch_runs", "check_active", "conversation_busy", "dataset_busy", "evaluation_active",
+     "evaluation_unfinished", "machine_busy", "nothing_changed"}
 )  # fmt: skip
 UNAVAILABLE = frozenset(
     {

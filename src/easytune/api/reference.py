@@ -12,6 +12,8 @@ SECTIONS = {
     "ModelSection": "model", "DataSection": "data", "LoraSection": "lora",
     "OptimSection": "optim", "ScheduleSection": "schedule", "MemorySection": "memory",
     "MonitorSection": "monitor", "OutputSection": "output",
+    "CandidatesSection": "candidates", "TestSection": "test", "MeasureSection": "measure",
+    "JudgeSection": "judge", "ReportSection": "report",
 }  # fmt: skip
 
 

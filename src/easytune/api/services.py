@@ -10,6 +10,7 @@ from easytune.services.chat import Chat
 from easytune.services.checks import Checks
 from easytune.services.conversations import Conversations
 from easytune.services.datasets import Datasets
+from easytune.services.evaluations import Evaluations
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Services:
     datasets: Datasets
     advice: Advice
     checks: Checks
+    evaluations: Evaluations
     home: Path
 
     def model(self, name: str) -> Model:

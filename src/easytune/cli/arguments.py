@@ -7,16 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from easytune import generation, paths, validation, yaml_text
-from easytune.cli import data_arguments
+from easytune.cli import data_arguments, evaluate_arguments
 from easytune.cli.parser import Formatter, Parser
-from easytune.config import TrainConfig, options
+from easytune.config import TrainConfig
+from easytune.config_file import Config
 from easytune.errors import ConfigInvalid
+from easytune.evaluation import EvaluateConfig
 from easytune.generation import GenerationConfig
 from easytune.i18n import DEFAULT_LANGUAGE, has, languages, t
-from easytune.options import Option
+from easytune.options import Option, declared
 
 PORT = 7860
 COMMANDS = (
@@ -24,6 +26,7 @@ COMMANDS = (
     "train",
     "estimate",
     "check",
+    "evaluate",
     "chat",
     "runs",
     "stop",
@@ -41,6 +44,8 @@ USAGES = {
     "estimate": "easytune estimate [FILE] [--json] [--SECTION.OPTION VALUE ...]",
     "check": "easytune check [FILE] [--memory GB] [--steady] [--range-test] [--no-ladder]"
     " [--SECTION.OPTION VALUE ...]",
+    "evaluate": "easytune evaluate [FILE] [--models MODEL ...] [--fail-below METRIC=VALUE ...]"
+    " [--report FILE] [--SECTION.OPTION VALUE ...]",
     "chat": "easytune chat MODEL [PROMPT] [--base BASE] [--system TEXT] [--OPTION VALUE ...]",
     "config": "easytune config [FILE] [--as-command SHELL] [--SECTION.OPTION VALUE ...]",
 }
@@ -71,11 +76,11 @@ def parse(words: Sequence[str], lang: str) -> argparse.Namespace:
     return args
 
 
-def overlaid(config: TrainConfig, args: argparse.Namespace, lang: str) -> TrainConfig:
+def overlaid(config: Config, args: argparse.Namespace, lang: str) -> Config:
     """Return the config with the options given as flags put over it. Raises ConfigInvalid."""
-    content = _overlaid(config.model_dump(), options(), args, lang)
+    content = _overlaid(config.model_dump(), declared(type(config)), args, lang)
     try:
-        return TrainConfig.model_validate(content)
+        return type(config).model_validate(content)
     except ValidationError as error:
         raise ConfigInvalid(problems=validation.lines(error, lang)) from error
 
@@ -157,8 +162,10 @@ def _unknown(word: str, command: str, lang: str) -> str:
         known = [_flag(option) for option in generation.options()]
     elif command == "data":
         known = list(data_arguments.FLAGS)
+    elif command == "evaluate":
+        known = [*evaluate_arguments.FLAGS, *(option.path for option in declared(EvaluateConfig))]
     else:
-        known = [option.path for option in options()]
+        known = [option.path for option in declared(TrainConfig)]
     meant = validation.closest(name, known)
     if meant is None:
         return t("cli.unknown_word", lang, word=word)
@@ -209,6 +216,9 @@ def _fill(name: str, parser: argparse.ArgumentParser, lang: str) -> None:
             _add_estimate(parser, lang)
         case "check":
             _add_check(parser, lang)
+        case "evaluate":
+            evaluate_arguments.add(parser, lang)
+            _add_options(parser, lang, EvaluateConfig)
         case "chat":
             _add_chat(parser, lang)
         case "config":
@@ -279,7 +289,8 @@ def _add_chat(parser: argparse.ArgumentParser, lang: str) -> None:
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help=t("cli.chat.prompt", lang))
     parser.add_argument("--base", help=t("cli.chat.base", lang))
     parser.add_argument("--system", metavar="TEXT", help=t("cli.chat.system", lang))
-    _add_flags(parser, [(option, f"--{_flag(option)}") for option in generation.options()], lang)
+    flags = [(option, f"--{_flag(option)}") for option in generation.options()]
+    _add_flags(parser, flags, GenerationConfig(), lang)
 
 
 def _flag(option: Option) -> str:
@@ -336,11 +347,15 @@ def _add_data(parser: argparse.ArgumentParser, lang: str) -> None:
     data_arguments.add(actions, make, lang)
 
 
-def _add_options(parser: argparse.ArgumentParser, lang: str) -> None:
-    _add_flags(parser, [(option, f"--{option.path}") for option in options()], lang)
+def _add_options(
+    parser: argparse.ArgumentParser, lang: str, kind: type[BaseModel] = TrainConfig
+) -> None:
+    _add_flags(parser, [(option, f"--{option.path}") for option in declared(kind)], kind(), lang)
 
 
-def _add_flags(parser: argparse.ArgumentParser, flags: list[tuple[Option, str]], lang: str) -> None:
+def _add_flags(
+    parser: argparse.ArgumentParser, flags: list[tuple[Option, str]], usual: BaseModel, lang: str
+) -> None:
     groups: dict[str, argparse._ArgumentGroup] = {}
     for option, flag in flags:
         if option.section not in groups:
@@ -350,7 +365,7 @@ def _add_flags(parser: argparse.ArgumentParser, flags: list[tuple[Option, str]],
         groups[option.section].add_argument(
             flag,
             dest=option.path,
-            help=_escaped(f"{option_help(option, lang)} {_standard(option, lang)}"),
+            help=_escaped(f"{option_help(option, lang)} {_standard(option, usual, lang)}"),
             default=None,
             **_arity(option),
         )
@@ -370,8 +385,8 @@ def _arity(option: Option) -> dict[str, Any]:
             return {"metavar": option.name.upper()}
 
 
-def _standard(option: Option, lang: str) -> str:
-    value = option.field.get_default(call_default_factory=True)
+def _standard(option: Option, usual: BaseModel, lang: str) -> str:
+    value = getattr(getattr(usual, option.section), option.name)
     if value is None or value == () or value == {}:
         return ""
     text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

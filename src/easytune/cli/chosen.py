@@ -7,19 +7,30 @@ from pathlib import Path
 from easytune import config_file
 from easytune.cli import arguments
 from easytune.config import TrainConfig
+from easytune.config_file import Config
+from easytune.evaluation import EvaluateConfig
 
 
 def config(args: argparse.Namespace, lang: str) -> TrainConfig:
     """Return the configuration of the file and the flags. Notices about the file go to stderr."""
-    loaded = config_file.Loaded(TrainConfig())
-    if args.file is not None:
-        loaded = config_file.load_file(args.file, lang)
-    for sentence in loaded.sentences(lang):
-        print(sentence, file=sys.stderr)
-    config = config_file.anchor(arguments.overlaid(loaded.config, args, lang), (Path.cwd(),))
+    config = _chosen(args, lang, TrainConfig)
     if args.command != "train" or args.intent is None:
         return config
     from easytune.cli import intents
 
     # What was typed wins over what is suggested.
     return arguments.overlaid(intents.applied(config, args.intent, args.home, lang), args, lang)
+
+
+def evaluation(args: argparse.Namespace, lang: str) -> EvaluateConfig:
+    """Return what shall be evaluated; notices about the file go to stderr."""
+    return _chosen(args, lang, EvaluateConfig)
+
+
+def _chosen(args: argparse.Namespace, lang: str, kind: type[Config]) -> Config:
+    loaded = config_file.Loaded(kind())
+    if args.file is not None:
+        loaded = config_file.load_file(args.file, lang, kind)
+    for sentence in loaded.sentences(lang):
+        print(sentence, file=sys.stderr)
+    return config_file.anchor(arguments.overlaid(loaded.config, args, lang), (Path.cwd(),))

@@ -5,8 +5,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from rich.console import Console
 
@@ -24,6 +26,12 @@ ENDED = ("finished", "stopped", "failed", "crashed", "lost")
 PAUSE_SECONDS = 0.2
 
 
+class Stop(Protocol):
+    """Asks a job to end: after what it is at, or at once."""
+
+    def __call__(self, *, now: bool) -> None: ...
+
+
 def follow(runs: Runs, run: str, home: Path, lang: str) -> int:
     """Show a run's progress until it ends; return 0 finished, 130 stopped by Ctrl-C, else 1.
 
@@ -35,7 +43,7 @@ def follow(runs: Runs, run: str, home: Path, lang: str) -> int:
     dispatcher = Dispatcher(home)
     view = showing.view(console)
     noted = 0
-    with _interrupts(runs, run, console, lang) as interrupts, view:
+    with interruptions(partial(runs.stop, run), console, lang) as interrupts, view:
         while (story := _look(runs, run, dispatcher)).state not in ENDED:
             noted = _say_new_notices(story, noted, console, lang)
             view.show(_stage(story, lang))
@@ -129,17 +137,20 @@ def _look(runs: Runs, run: str, dispatcher: Dispatcher) -> Story:
 
 
 @contextmanager
-def _interrupts(runs: Runs, run: str, console: Console, lang: str) -> Iterator[list[int]]:
-    """Turn Ctrl-C into stop, then terminate, then leave; yield the list of those that came."""
+def interruptions(stop: Stop, console: Console, lang: str, key: str = "cli") -> Iterator[list[int]]:
+    """Turn Ctrl-C into stop, then terminate, then leave; yield the list of those that came.
+
+    What is said are the texts `stopping` and `terminating` below `key`.
+    """
     came: list[int] = []
 
     def react(number: int, frame: FrameType | None) -> None:
         came.append(number)
         if len(came) > 2:
             raise KeyboardInterrupt
-        runs.stop(run, now=len(came) == 2)
-        key = "cli.stopping" if len(came) == 1 else "cli.terminating"
-        console.print(t(key, lang), highlight=False)
+        stop(now=len(came) == 2)
+        said = t(f"{key}.stopping" if len(came) == 1 else f"{key}.terminating", lang)
+        console.print(said, highlight=False)
 
     before = signal.signal(signal.SIGINT, react)
     try:

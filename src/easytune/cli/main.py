@@ -13,7 +13,10 @@ BROKEN_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    """Run one command and return its exit status.
+
+    0 done, 1 failed, 2 wrong usage, 3 an evaluation missed a threshold, 130 Ctrl-C.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     lang = arguments.language(words)
     args = arguments.parse(words, lang)
@@ -40,6 +43,8 @@ def _run(args: argparse.Namespace, lang: str) -> int:
             from easytune.cli import estimate as chosen
         case "check":
             from easytune.cli import check as chosen
+        case "evaluate":
+            from easytune.cli import evaluate as chosen
         case "resume":
             from easytune.cli import resume as chosen
         case "runs" | "stop" | "report":

@@ -18,9 +18,7 @@ def run(args: argparse.Namespace, lang: str) -> int:
         case "runs":
             _show(runs, lang)
         case "stop":
-            name = named(runs, args.run)
-            runs.stop(name, now=args.now)
-            print(t("cli.stop_asked", lang, run=name))
+            print(t("cli.stop_asked", lang, run=_stop(runs, args)))
         case _:
             print(runs.report(named(runs, args.run)))
     return 0
@@ -39,6 +37,19 @@ def named(runs: Runs, name: str | None) -> str:
         return latest
     if name not in known:
         raise RunMissing(run=name)
+    return name
+
+
+def _stop(runs: Runs, args: argparse.Namespace) -> str:
+    """Ask a run to end, or the evaluation of that name; return its name. Raises RunMissing."""
+    from easytune.cli import evaluate
+
+    evaluations = evaluate.service(args.home, runs)
+    if args.run in {one.id for one in evaluations.list()}:
+        evaluations.stop(args.run, now=args.now)
+        return args.run
+    name = named(runs, args.run)
+    runs.stop(name, now=args.now)
     return name
 
 

@@ -15,6 +15,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from easytune.engine.answer_text import AnswerText, Shown
+from easytune.engine.growing_cache import GrowingLayer
 from easytune.engine.sampling import Sampler, chance
 from easytune.wire import EndReason
 
@@ -171,7 +172,9 @@ class Decoding:
 
 def new_cache(model: PreTrainedModel) -> DynamicCache:
     """Return an empty cache with the kinds of layers that a model has."""
-    return DynamicCache(config=model.config.get_text_config(decoder=True))
+    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
+    cache.layers = [GrowingLayer() if type(one) is DynamicLayer else one for one in cache.layers]
+    return cache
 
 
 def reads_in_pieces(cache: DynamicCache) -> bool:

@@ -63,6 +63,18 @@ class Figures:
     tokens: int
 
 
+@dataclass(frozen=True)
+class Loss:
+    """What a model predicts of one sequence: NLL in nats, summed over its scored tokens.
+
+    `correct` counts the tokens that were the likeliest ones.
+    """
+
+    nll: float
+    tokens: int
+    correct: int
+
+
 class Reader:
     """Reads sequences with a model as it is now, and leaves it and chance as they were.
 
@@ -80,6 +92,10 @@ class Reader:
     def compare(self, rows: Sequence[ProbeRow], bases: Sequence[BaseFigures]) -> list[Figures]:
         """Return how far the model is from `bases`, which belong to `rows` one by one."""
         return self._read(rows, lambda place, pieces: _figures(pieces, bases[place]))
+
+    def losses(self, rows: Sequence[ProbeRow]) -> list[Loss]:
+        """Return how well the model predicts each sequence."""
+        return self._read(rows, lambda _, pieces: _loss(pieces))
 
     def batches(self, rows: Sequence[ProbeRow]) -> Iterator[Sequence[ProbeRow]]:
         """Yield `rows` in parts that are read at once."""
@@ -130,6 +146,15 @@ class Reader:
 def fits_exactly(rows: Sequence[ProbeRow], vocabulary: int) -> bool:
     """Tell whether the log-probabilities of all scored tokens fit in the room for them."""
     return 4 * vocabulary * sum(int(row.scored.sum()) for row in rows) <= EXACT_BYTES
+
+
+def _loss(pieces: _Pieces) -> Loss:
+    nll, tokens, correct = 0.0, 0, 0
+    for log_probs, targets in pieces:
+        nll += _nll(log_probs, targets)
+        correct += int((log_probs.argmax(-1) == targets).sum())
+        tokens += len(targets)
+    return Loss(nll, tokens, correct)
 
 
 def _base_figures(pieces: _Pieces, exact: bool) -> BaseFigures:

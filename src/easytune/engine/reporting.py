@@ -13,6 +13,8 @@ class Reporter:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock, self._ended = path, threading.Lock(), False
+        self.doing = ""
+        """The phase that was reported last."""
 
     def __call__(self, event: Event) -> None:
         """Append an event; after the terminal one nothing is written any more."""
@@ -27,6 +29,7 @@ class Reporter:
 
     def phase(self, name: Any) -> None:
         """Say what the job does now."""
+        self.doing = name
         self(Phase(name=name))
 
     def notice(self, code: str, **values: Any) -> None:

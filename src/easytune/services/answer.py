@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from easytune import wire
 from easytune.services.questions import LoadingModel, Update, Waiting
+from easytune.thinking import TAGS, split_thinking
 
 State = Literal["waiting", "loading", "reading", "thinking", "answering", "ended"]
-_TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 
 
 class Answer:
@@ -128,34 +128,14 @@ class Answer:
         self._split = split_thinking(self._written, self._opened)
 
 
-def split_thinking(text: str, opened: bool) -> tuple[str, str]:
-    """Return (thinking, answer) of what a model wrote.
-
-    `opened`: the prompt itself opened the thinking block. A block that has yet to be closed is
-    all thinking.
-    """
-    start = text.lstrip()
-    for begin, end in _TAGS:
-        if start.startswith(begin):
-            thought, _, answer = start.removeprefix(begin).partition(end)
-            return thought.strip(), answer.lstrip()
-    if not opened:
-        return "", text
-    for _, end in _TAGS:
-        if end in text:
-            thought, _, answer = text.partition(end)
-            return thought.strip(), answer.lstrip()
-    return text.strip(), ""
-
-
 def _without_half_tag(text: str, opened: bool) -> str:
     """Return `text` without a tag that is still being written: it would flash up as an answer."""
     start = text.lstrip()
-    if any(begin.startswith(start) for begin, _ in _TAGS):
+    if any(begin.startswith(start) for begin, _ in TAGS):
         return ""
-    if not opened and not any(start.startswith(begin) for begin, _ in _TAGS):
+    if not opened and not any(start.startswith(begin) for begin, _ in TAGS):
         return text
-    for _, end in _TAGS:
+    for _, end in TAGS:
         for length in range(len(end) - 1, 0, -1):
             if end not in text and text.endswith(end[:length]):
                 return text[:-length]

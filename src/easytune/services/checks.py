@@ -163,7 +163,7 @@ class Checks:
 
     def _require_quiet(self) -> None:
         """Raise MachineBusy or CheckActive while something else computes."""
-        for folder in folders.all_folders(self._home):
+        for folder in folders.all_jobs(self._home):
             if folders.runs_now(folder) and not _goes(folder):
                 raise MachineBusy(folder.id)
         active = folders.running_check(self._home)

@@ -1,9 +1,6 @@
 """A comparison as a report: prompts, answers, scores, votes, and all it takes to repeat it."""
 
-import csv
-import io
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +15,7 @@ from easytune.services import comparison_sheet
 from easytune.services.comparison import Column, Comparison, Entry, StoredAnswer
 from easytune.services.comparison_markdown import markdown
 from easytune.services.comparison_page import page
+from easytune.services.report_table import as_csv
 from easytune.services.votes import Pair
 
 Form = Literal["html", "markdown", "csv", "json"]
@@ -25,7 +23,6 @@ ENDINGS: dict[Form, str] = {"html": ".html", "markdown": ".md", "csv": ".csv", "
 """How a file in each form is called."""
 _COMPARISON: TypeAdapter[Comparison] = TypeAdapter(Comparison)
 _FORMAT = "easytune-comparison-1"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def render(
@@ -46,7 +43,7 @@ def render(
         case "markdown":
             return markdown(comparison_sheet.write(comparison, scores, pairs, lang), lang)
         case "csv":
-            return _csv(comparison)
+            return as_csv(_rows(comparison))
         case "json":
             return _json(comparison, scores, pairs)
 
@@ -75,17 +72,6 @@ def _json(
         "metrics": {name: metric.signature for name, metric in METRICS.items()},
     }
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-
-
-def _csv(comparison: Comparison) -> str:
-    """Return one row per prompt and column. It begins with a mark by which Excel tells UTF-8."""
-    file = io.StringIO()
-    rows = list(_rows(comparison))
-    names = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(file, list(names), restval="")
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    return "\ufeff" + file.getvalue()
 
 
 def _rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
@@ -119,13 +105,3 @@ def _row(entry: Entry, column: Column, answer: StoredAnswer | None) -> dict[str,
         | column.sampling.model_dump(mode="json", exclude={"seed"})
         | {f"{name}_asked": value for name, value in column.loading.model_dump().items()}
     )
-
-
-def _cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else ""
-    if isinstance(value, list | dict):
-        value = json.dumps(value, ensure_ascii=False)
-    is_formula = isinstance(value, str) and value.lstrip(" \n").startswith(_FORMULA)
-    return f"'{value}" if is_formula else value

@@ -11,16 +11,8 @@ from easytune.i18n import t
 from easytune.metrics import METRICS
 from easytune.options import Option
 from easytune.services.comparison import Column, Comparison, Entry, StoredAnswer
+from easytune.services.report_table import Table
 from easytune.services.votes import Pair
-
-
-@dataclass(frozen=True)
-class Table:
-    """A heading, the names of the columns, and the rows; the first cell names its row."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,10 @@ class Comparisons:
 
         Raises ImportUnreadable.
         """
-        comparison = replace(comparison_report.read(path), id=uuid.uuid4().hex)
+        return self.keep(replace(comparison_report.read(path), id=uuid.uuid4().hex))
+
+    def keep(self, comparison: Comparison) -> Comparison:
+        """Add a comparison that was made elsewhere, with all its answers."""
         with self._archive.writing() as rows:
             rows.insert(comparison)
         return comparison

@@ -20,9 +20,9 @@ from easytune.errors import FileEmpty, FileMissing, FileUnreadable
 from easytune.i18n import t
 from easytune.inference_errors import ImportUnreadable
 from easytune.services import strict_json
-from easytune.services.answer import split_thinking
 from easytune.services.conversation import Conversation, Message, Role
 from easytune.services.stored_sampling import sampling_of
+from easytune.thinking import split_thinking
 
 Form = Literal["markdown", "json", "jsonl"]
 FORMAT = "easytune-conversations"

@@ -147,7 +147,13 @@ class DatasetImports:
 
         Raises NothingToCollect, KindsMixed, RowUnfit.
         """
-        rows = [app_rows.of_correction(messages)]
+        return self.from_corrections([messages], **to)
+
+    def from_corrections(
+        self, conversations: Sequence[Sequence[Mapping[str, Any]]], **to: Unpack[To]
+    ) -> VersionFacts:
+        """Add several conversations as `from_correction` does one. Raises the same."""
+        rows = [app_rows.of_correction(messages) for messages in conversations]
         return self._collect("corrections", rows, to)
 
     def _import(self, task: ImportTask) -> str:

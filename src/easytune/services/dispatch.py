@@ -30,8 +30,8 @@ class Dispatcher:
         self._home = home
         self._worker = list(worker)
         self._runners: list[subprocess.Popen[bytes]] = []
-        self._retry_at: dict[str, float] = {}
-        self._cleared: set[str] = set()
+        self._retry_at: dict[Path, float] = {}
+        self._cleared: set[Path] = set()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -44,7 +44,7 @@ class Dispatcher:
         if lock is None:
             return None
         with lock:
-            found = folders.all_folders(self._home)
+            found = folders.all_jobs(self._home)
             if any(folders.runs_now(folder) for folder in found):
                 return None
             self._clear_lost(found)
@@ -77,9 +77,9 @@ class Dispatcher:
         ready = (
             folder
             for folder in found
-            if folders.waits(folder) and self._retry_at.get(folder.id, 0) <= now
+            if folders.waits(folder) and self._retry_at.get(folder.path, 0) <= now
         )
-        return next((folder for folder in ready if folders.job_of(folder)), None)
+        return next((folder for folder in ready if folders.is_readable(folder)), None)
 
     def _must_wait_for_check(self) -> bool:
         """End the launch check that is going on, if any: a run needs the memory it holds."""
@@ -94,15 +94,15 @@ class Dispatcher:
         self._runners.append(runner)
         begun = launching.begins(folder, runner)
         if not begun:
-            self._retry_at[folder.id] = time.monotonic() + RETRY_S
+            self._retry_at[folder.path] = time.monotonic() + RETRY_S
         return begun
 
     def _clear_lost(self, found: list[JobFolder]) -> None:
         """Kill what jobs left running when their runner was killed, before the next one starts."""
         for folder in found:
-            if folder.id in self._cleared or folder.exit.exists():
+            if folder.path in self._cleared or folder.exit.exists():
                 continue
             process = records.read(folder.process)
             if process and process.get("boot_id") == processes.boot_id():
                 processes.kill_marked(folder.path.resolve())
-                self._cleared.add(folder.id)
+                self._cleared.add(folder.path)

@@ -1,13 +1,13 @@
 """What lies in a job folder about the process that does the job, and what it proves."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from easytune import errors, events, locks, records
 from easytune.errors import EasyTuneError
-from easytune.events import Event, Failed, Finished, Stopped
+from easytune.events import Event, Failed, Finished, Notice, Stopped
 from easytune.job import JobFolder
 from easytune.services import log, processes
 
@@ -111,6 +111,20 @@ def last_word(folder: JobFolder) -> Finished | Stopped | Failed | None:
     size = folder.events.stat().st_size if folder.events.exists() else 0
     last, _ = events.read(folder.events, max(0, size - _ENDING_REACH))
     return next((e for e in reversed(last) if isinstance(e, Finished | Stopped | Failed)), None)
+
+
+def remarks(ending: Event | None, state: State, evidence: Evidence) -> list[Notice]:
+    """Return what the user should know of an end that was not as it should be."""
+    ended = evidence.exit
+    if ended is None:
+        return []
+    at = ended.ended or datetime.now(UTC)
+    if isinstance(ending, Finished) and ended.returncode != 0:
+        how = f"signal {ended.signal}" if ended.signal else f"exit code {ended.returncode}"
+        return [Notice(at=at, code="unclean_end", values={"how": how})]
+    if state == "stopped" and not isinstance(ending, Stopped):
+        return [Notice(at=at, code="stopped_by_force")]
+    return []
 
 
 def _judge_exit(folder: JobFolder, ended: Exit) -> Verdict:

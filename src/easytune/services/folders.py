@@ -1,22 +1,39 @@
 """The job folders of a home, and which of them wait for their turn."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from easytune import locks, paths
+from easytune.evaluation_files import EvaluationFolder, Order
 from easytune.job import Job, JobFolder
+
+F = TypeVar("F", bound=JobFolder)
 
 
 def all_folders(home: Path) -> list[JobFolder]:
-    """Return every job folder, oldest first. Drafts and foreign folders are left out."""
-    return _folders_in(paths.runs(home))
+    """Return the folder of every run, oldest first. Drafts and foreign folders are left out."""
+    return _folders_in(paths.runs(home), JobFolder)
+
+
+def evaluation_folders(home: Path) -> list[EvaluationFolder]:
+    """Return the folder of every evaluation, oldest first."""
+    return _folders_in(paths.evaluations(home), EvaluationFolder)
+
+
+def all_jobs(home: Path) -> list[JobFolder]:
+    """Return the folders of all jobs that take turns, runs and evaluations, oldest first."""
+    # A folder's name begins with the moment when its job was asked for.
+    both = [*all_folders(home), *evaluation_folders(home)]
+    return sorted(both, key=lambda folder: folder.id)
 
 
 def check_folders(home: Path) -> list[JobFolder]:
     """Return the folder of every launch check, oldest first."""
-    return _folders_in(paths.checks(home))
+    return _folders_in(paths.checks(home), JobFolder)
 
 
 def running_check(home: Path) -> JobFolder | None:
@@ -24,20 +41,34 @@ def running_check(home: Path) -> JobFolder | None:
     return next((folder for folder in reversed(check_folders(home)) if runs_now(folder)), None)
 
 
-def _folders_in(parent: Path) -> list[JobFolder]:
+def _folders_in(parent: Path, kind: Callable[[Path], F]) -> list[F]:
     if not parent.is_dir():
         return []
     names = sorted(path.name for path in parent.iterdir() if not path.name.startswith("."))
-    folders = [JobFolder(parent / name) for name in names]
+    folders = [kind(parent / name) for name in names]
     return [folder for folder in folders if folder.job.is_file()]
 
 
 def job_of(folder: JobFolder) -> Job | None:
-    """Return what the job was asked to do; None when its file is damaged or somebody else's."""
+    """Return what a run was asked to do; None when its file is damaged or somebody else's."""
     try:
         return folder.read()
     except (OSError, ValueError, ValidationError, yaml.YAMLError):
         return None
+
+
+def order_of(folder: EvaluationFolder) -> Order | None:
+    """Return what an evaluation was asked to do; None as `job_of` does."""
+    try:
+        return folder.order()
+    except (OSError, ValueError, ValidationError, yaml.YAMLError):
+        return None
+
+
+def is_readable(folder: JobFolder) -> bool:
+    """Tell whether a worker will understand what the job is asked to do."""
+    asked = order_of(folder) if isinstance(folder, EvaluationFolder) else job_of(folder)
+    return asked is not None
 
 
 def waits(folder: JobFolder) -> bool:
@@ -47,8 +78,14 @@ def waits(folder: JobFolder) -> bool:
 
 
 def waiting(home: Path) -> list[JobFolder]:
-    """Return the jobs that wait, the next one first."""
-    return [folder for folder in all_folders(home) if waits(folder)]
+    """Return the jobs that wait, runs and evaluations, the next one first."""
+    return [folder for folder in all_jobs(home) if waits(folder)]
+
+
+def queue_position(home: Path, folder: JobFolder) -> int | None:
+    """Return a job's place in the queue, 1 for the next one; None when it does not wait."""
+    queue = [each.path for each in waiting(home)]
+    return queue.index(folder.path) + 1 if folder.path in queue else None
 
 
 def runs_now(folder: JobFolder) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from easytune import records
+from easytune.evaluation_files import EvaluationFolder
 from easytune.job import JobFolder
 from easytune.services import processes
 
@@ -21,8 +22,8 @@ def end_check(folder: JobFolder, grace_s: float = 3.0) -> None:
 def start_runner(folder: JobFolder, worker: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     """Start a job's runner; tests give another `worker` command than the engine's."""
     command = [sys.executable, "-m", "easytune.services.runner", str(folder.path)]
-    if worker:
-        command += ["--", *worker]
+    if wanted := list(worker) or _worker_of(folder):
+        command += ["--", *wanted]
     with folder.log.open("ab") as log:
         return subprocess.Popen(
             command,
@@ -41,3 +42,10 @@ def begins(folder: JobFolder, runner: subprocess.Popen[bytes]) -> bool:
             return True
         time.sleep(0.01)
     return folder.process.exists() or folder.exit.exists()
+
+
+def _worker_of(folder: JobFolder) -> list[str]:
+    """Return what does a job; nothing for those that the runner knows by itself."""
+    if isinstance(folder, EvaluationFolder):
+        return [sys.executable, "-m", "easytune.engine.evaluator", str(folder.path.resolve())]
+    return []

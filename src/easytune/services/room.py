@@ -1,4 +1,4 @@
-"""Which training run is about to take memory, and how much it still needs."""
+"""Which run or evaluation is about to take memory, and how much it still needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,18 +7,19 @@ import psutil
 
 from easytune import machine, model_files, records
 from easytune.errors import EasyTuneError
+from easytune.evaluation_files import EvaluationFolder
 from easytune.job import JobFolder
 from easytune.services import folders, memory
 from easytune.shapes import Device
 
-# Once it has made a step, a run has what it needs.
-_STEPPED = b'"kind": "step"'
+# Once it has made a step, a run has what it needs; an evaluation, once it has answered.
+_STEPPED = (b'"kind": "step"', b'"kind": "answered"')
 _REACH = 256 * 1024
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run that waits or starts, and the memory it has yet to take."""
+    """A job that waits or starts, and the memory it has yet to take."""
 
     id: str
     device: Device
@@ -26,20 +27,20 @@ class Wanted:
 
 
 class Room:
-    """Looks at the runs of a home, whoever started them."""
+    """Looks at the runs and evaluations of a home, whoever started them."""
 
     def __init__(self, home: Path) -> None:
-        """Look at the runs under `home`."""
+        """Look at the jobs under `home`."""
         self._home = home
-        self._stepped: set[str] = set()
-        self._needs: dict[str, Wanted | None] = {}
+        self._stepped: set[Path] = set()
+        self._needs: dict[Path, Wanted | None] = {}
 
     def wanted(self) -> Wanted | None:
-        """Return the run that starts now, or the one that starts next if none is going on.
+        """Return the job that starts now, or the one that starts next if none is going on.
 
         Without any, the launch check that is going on.
         """
-        unfinished = [f for f in folders.all_folders(self._home) if not f.exit.exists()]
+        unfinished = [f for f in folders.all_jobs(self._home) if not f.exit.exists()]
         running = [folder for folder in unfinished if folders.runs_now(folder)]
         for folder in running:
             if not self._has_stepped(folder):
@@ -52,24 +53,25 @@ class Room:
         return self._missing(first) if first else None
 
     def is_training(self) -> bool:
-        """Tell whether a run is going on."""
-        return any(folders.runs_now(folder) for folder in folders.all_folders(self._home))
+        """Tell whether a run or an evaluation is going on."""
+        return any(folders.runs_now(folder) for folder in folders.all_jobs(self._home))
 
     def _has_stepped(self, folder: JobFolder) -> bool:
-        if folder.id not in self._stepped:
+        if folder.path not in self._stepped:
             try:
                 with folder.events.open("rb") as events:
-                    if _STEPPED not in events.read(_REACH).replace(b'":"', b'": "'):
+                    told = events.read(_REACH).replace(b'":"', b'": "')
+                    if not any(kind in told for kind in _STEPPED):
                         return False
             except OSError:
                 return False
-            self._stepped.add(folder.id)
+            self._stepped.add(folder.path)
         return True
 
     def _missing(self, folder: JobFolder) -> Wanted | None:
-        if folder.id not in self._needs:
-            self._needs[folder.id] = self._need(folder)
-        need = self._needs[folder.id]
+        if folder.path not in self._needs:
+            self._needs[folder.path] = self._need(folder)
+        need = self._needs[folder.path]
         if need is None:
             return None
         worker = (records.read(folder.process) or {}).get("worker") or {}
@@ -77,6 +79,8 @@ class Room:
         return Wanted(need.id, need.device, max(0.0, need.missing_gb - taken))
 
     def _need(self, folder: JobFolder) -> Wanted | None:
+        if isinstance(folder, EvaluationFolder):
+            return _to_evaluate(folder)
         order = folders.job_of(folder)
         if order is None:
             return None
@@ -88,6 +92,17 @@ class Room:
             return None
         where = machine.device(order.config.memory.device)
         return Wanted(folder.id, where, memory.training_gb(order.config, base, self._home))
+
+
+def _to_evaluate(folder: EvaluationFolder) -> Wanted | None:
+    """Return what an evaluation needs: its bases are held one at a time."""
+    order = folders.order_of(folder)
+    if order is None:
+        return None
+    loading = order.config.loading
+    bases = {Path(candidate.base_folder) for candidate in order.candidates}
+    need_gb = max(memory.smallest_gb(base, loading) for base in bases)
+    return Wanted(folder.id, machine.device(loading.device), need_gb)
 
 
 def _taken_gb(pid: int) -> float:

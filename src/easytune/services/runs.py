@@ -114,7 +114,7 @@ class Runs:
         # A killed runner leaves no trace in any file, only a lock that nobody holds.
         marks.append("" if folder.exit.exists() else str(proof.gather(folder).alive))
         if not folder.process.exists():
-            marks.append(str(self._queue_position(folder)))
+            marks.append(str(folders.queue_position(self._home, folder)))
         return " ".join(marks)
 
     def stop(self, run_id: str, now: bool = False) -> None:
@@ -223,7 +223,7 @@ class Runs:
         with self._lock:
             story = self._folds.setdefault(run_id, Fold(folder)).tell()
         if story.state == "queued":
-            story.queue_position = self._queue_position(folder)
+            story.queue_position = folders.queue_position(self._home, folder)
         seen |= {run_id}
         if (before := _before(order, seen)) is None:
             return story
@@ -266,10 +266,6 @@ class Runs:
         if verdict.state in ENDED and evidence.exit:
             self._ended[folder.id] = verdict.state
         return verdict.state
-
-    def _queue_position(self, folder: JobFolder) -> int | None:
-        waiting = [waiting.id for waiting in folders.waiting(self._home)]
-        return waiting.index(folder.id) + 1 if folder.id in waiting else None
 
     def _whole(self, folder: Path) -> list[Path]:
         """Return the checkpoints whose every byte is as sealed; each is read once only."""

@@ -53,6 +53,6 @@ class SpeedProbe:
                 _log.info("the speed of this machine could not be measured: %s", error)
 
     def _is_busy(self) -> bool:
-        jobs = reversed(folders.all_folders(self._home))
+        jobs = reversed(folders.all_jobs(self._home))
         is_running = any(folders.runs_now(folder) for folder in jobs)
         return is_running or folders.running_check(self._home) is not None

@@ -7,7 +7,7 @@ time: after a reload, in a second browser, after the app was killed.
 import math
 from collections import deque
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from easytune import events, job
@@ -124,7 +124,7 @@ class Fold:
             failure=verdict.failure,
             stop_stage=verdict.stop_stage,
             started_at=evidence.begun,
-            notices=self._story.notices + _remarks(self._ending, verdict.state, evidence),
+            notices=self._story.notices + proof.remarks(self._ending, verdict.state, evidence),
         )
         story.ended_at = self._ended_at(evidence) if story.has_ended else None
         if verdict.state in ("running", "stopping"):
@@ -198,20 +198,6 @@ def step_of(checkpoint: str | Path) -> int | None:
     """Return N of a folder `checkpoint-N`; None for other names."""
     name, _, number = Path(checkpoint).name.partition("-")
     return int(number) if name == "checkpoint" and number.isdigit() else None
-
-
-def _remarks(ending: Event | None, state: State, evidence: Evidence) -> list[Notice]:
-    """Return what the user should know of an end that was not as it should be."""
-    ended = evidence.exit
-    if ended is None:
-        return []
-    at = ended.ended or datetime.now(UTC)
-    if isinstance(ending, Finished) and ended.returncode != 0:
-        how = f"signal {ended.signal}" if ended.signal else f"exit code {ended.returncode}"
-        return [Notice(at=at, code="unclean_end", values={"how": how})]
-    if state == "stopped" and not isinstance(ending, Stopped):
-        return [Notice(at=at, code="stopped_by_force")]
-    return []
 
 
 def _best(held_out: list[tuple[int, float]]) -> tuple[int, float] | None:

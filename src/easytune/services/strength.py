@@ -1,4 +1,4 @@
-"""An adapter at half strength: the same weights on half the scale, without training again.
+"""An adapter at less strength: the same weights on a smaller scale, without training again.
 
 What LoRA adds to a layer is scaled by alpha, so halving alpha halves the change to the model. On a
 narrow run, half strength kept 89% of the gain at a third of the forgetting.
@@ -8,12 +8,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from easytune import records
+from easytune import checkpoints, records
 from easytune.errors import FileMissing, FolderUnwritable
 from easytune.services import pairing
 
-# They tell of a training and of scores at full strength.
-_OF_THE_RUN = ("README.md", "metrics.json", "loss.png", "easytune.yaml")
+# They tell of a training and of scores at full strength, or belong to a checkpoint.
+_OF_THE_RUN = (
+    "README.md", "metrics.json", "loss.png", "easytune.yaml", checkpoints.MANIFEST,
+    "trainer_state.json", "*.pt", "*.pth", "*.bin", "pissa_start",
+)  # fmt: skip
+# Such a start changed the base too: what was learned is the difference to it.
+_CHANGED_BASE = ("pissa", "olora", "corda", "lora_ga")
 
 
 def can_be_halved(adapter: Path) -> bool:
@@ -21,6 +26,7 @@ def can_be_halved(adapter: Path) -> bool:
     config = records.read(adapter / pairing.CONFIG) or {}
     unscaled = ("use_dora", "modules_to_save", "trainable_token_indices", "lora_bias")
     is_plain = not any(config.get(name) for name in unscaled)
+    is_plain &= not str(config.get("init_lora_weights")).startswith(_CHANGED_BASE)
     is_lora = config.get("peft_type") == "LORA" and config.get("bias", "none") == "none"
     return is_plain and is_lora and (adapter / pairing.WEIGHTS).is_file()
 
@@ -30,6 +36,15 @@ def halve(adapter: Path, target: Path) -> None:
 
     Raises FileMissing when there is no adapter whose strength can be halved, or FolderUnwritable.
     """
+    scale(adapter, target, 0.5)
+
+
+def scale(adapter: Path, target: Path, strength: float, base: str | None = None) -> None:
+    """Write a copy of an adapter at `strength` times its own; one that is there already stays.
+
+    `base` is what the copy calls its base model, where that is not what the adapter calls it.
+    Raises FileMissing when there is no adapter whose strength can be changed, or FolderUnwritable.
+    """
     if not can_be_halved(adapter):
         raise FileMissing(str(adapter / pairing.WEIGHTS))
     draft = target.with_name(f".draft-{target.name}")
@@ -37,7 +52,8 @@ def halve(adapter: Path, target: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(adapter, draft, ignore=shutil.ignore_patterns(*_OF_THE_RUN))
         config = records.read(adapter / pairing.CONFIG) or {}
-        records.write(draft / pairing.CONFIG, _halved(config))
+        named = {"base_model_name_or_path": base} if base else {}
+        records.write(draft / pairing.CONFIG, _scaled(config, strength) | named)
         if target.exists():
             shutil.rmtree(draft)
         else:
@@ -46,6 +62,7 @@ def halve(adapter: Path, target: Path) -> None:
         raise FolderUnwritable(str(target), error.strerror or str(error)) from error
 
 
-def _halved(config: dict[str, Any]) -> dict[str, Any]:
-    by_layer = {name: alpha / 2 for name, alpha in (config.get("alpha_pattern") or {}).items()}
-    return config | {"lora_alpha": config["lora_alpha"] / 2, "alpha_pattern": by_layer}
+def _scaled(config: dict[str, Any], strength: float) -> dict[str, Any]:
+    patterns = config.get("alpha_pattern") or {}
+    by_layer = {name: alpha * strength for name, alpha in patterns.items()}
+    return config | {"lora_alpha": config["lora_alpha"] * strength, "alpha_pattern": by_layer}

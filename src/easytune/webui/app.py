@@ -9,7 +9,7 @@ from easytune import i18n
 from easytune.webui import run_since
 from easytune.webui.context import Context
 from easytune.webui.language import label
-from easytune.webui.tabs import chat, compare, data, runs, settings, train
+from easytune.webui.tabs import chat, compare, data, evaluate, runs, settings, train
 
 LANGUAGE_NAMES = {"en": "EN", "zh": "中文", "ja": "日本語", "ko": "한국어", "ru": "Русский"}
 _LOGO = (
@@ -36,23 +36,31 @@ def build(context: Context) -> gr.Blocks:
             with gr.Tab(label("app.tab_train"), id="train", elem_id="et-tab-train") as train_tab:
                 training = train.build(context, train_tab)
                 panel = training.panel
-            with gr.Tab(label("app.tab_data"), id="data", elem_id="et-tab-data") as data_tab:
-                datasets = data.build(context, tabs, data_tab, training)
-                run_since.wire(panel, datasets)
+            evaluate_name: Any = label("app.tab_evaluate")
+            with gr.Tab(evaluate_name, id="evaluate", elem_id="et-tab-evaluate") as evaluate_tab:
+                evaluating = evaluate.build(context, evaluate_tab)
             with gr.Tab(label("app.tab_chat"), id="chat", elem_id="et-tab-chat") as chat_tab:
                 chat_timer = chat.build(context, chat_tab).timer
             compare_name: Any = label("app.tab_compare")
             with gr.Tab(compare_name, id="compare", elem_id="et-tab-compare") as compare_tab:
                 compare.build(context, compare_tab)
+            with gr.Tab(label("app.tab_data"), id="data", elem_id="et-tab-data") as data_tab:
+                datasets = data.build(context, tabs, data_tab, training)
+                run_since.wire(panel, datasets)
             with gr.Tab(label("app.tab_runs"), id="runs", elem_id="et-tab-runs") as runs_tab:
                 runs_timer = runs.build(context, tabs, runs_tab, panel)
             settings_name: Any = label("app.tab_settings")
             with gr.Tab(settings_name, id="settings", elem_id="et-tab-settings") as settings_tab:
                 settings_timer = settings.build(context, settings_tab)
         _tick_where_open(
-            [train_tab, data_tab, chat_tab, compare_tab, runs_tab, settings_tab],
-            {"chat": chat_timer, "runs": runs_timer, "settings": settings_timer},
-            {"data": datasets.timer},
+            [train_tab, evaluate_tab, chat_tab, compare_tab, data_tab, runs_tab, settings_tab],
+            {
+                "evaluate": evaluating.timer,
+                "chat": chat_timer,
+                "runs": runs_timer,
+                "settings": settings_timer,
+            },
+            {"evaluate": evaluating.at_times, "data": datasets.timer},
         )
         _show_no_progress(page, nowhere)
     return page

@@ -35,7 +35,7 @@ class Handlers:
         self._panel = panel
         self._kept = context.conversations
         self._turns = Turns(context.chat, context.conversations)
-        self._states = ModelStates(context.chat, context.runs)
+        self._states = ModelStates(context.chat, context.runs, context.evaluations)
 
     # --- the conversation ---------------------------------------------------
 

@@ -7,8 +7,9 @@ from easytune.errors import EasyTuneError
 from easytune.i18n import t
 from easytune.services.catalogue import Catalogue, Model
 from easytune.services.chat import Chat, HeldModel
+from easytune.services.evaluations import Evaluations
 from easytune.services.runs import Runs
-from easytune.webui import model_picker
+from easytune.webui import evaluate_progress_view, model_picker
 from easytune.webui.chat_view import failure, loading
 from easytune.webui.pickers import count
 from easytune.webui.run_view import ACTIVE
@@ -26,9 +27,10 @@ element.addEventListener('click', (event) => {
 class ModelStates:
     """Tells in HTML what models do."""
 
-    def __init__(self, chat: Chat, runs: Runs) -> None:
+    def __init__(self, chat: Chat, runs: Runs, evaluations: Evaluations) -> None:
         self._chat = chat
         self._runs = runs
+        self._evaluations = evaluations
 
     def told(self, chosen: str, base: str, lang: str) -> str:
         """Return the state of the chosen model, and of all others in memory.
@@ -36,7 +38,8 @@ class ModelStates:
         `base` is what was chosen as its base; "" leaves that to the model.
         """
         held = self._chat.held()
-        parts = [self._about(chosen, base, held, lang), self._training(held, lang)]
+        parts = [self._about(chosen, base, held, lang), self._measured(chosen, lang)]
+        parts.append(self._training(held, lang))
         parts += [self._card(one, lang) for one in held]
         parts.append(self._given_back(held, lang))
         return f'<div class="et-model-states">{"".join(parts)}</div>'
@@ -68,6 +71,10 @@ class ModelStates:
         load = _button("load", chosen, t("chat.load", lang), "chat-load")
         told = escape(t("chat.not_loaded", lang))
         return f'<div class="et-model-line"><span class="et-quiet">{told}</span>{load}</div>'
+
+    def _measured(self, chosen: str, lang: str) -> str:
+        found = self._evaluations.of_model(chosen) if chosen else []
+        return evaluate_progress_view.links(found, lang)
 
     def _training(self, held: list[HeldModel], lang: str) -> str:
         waits = any(one.wanted_by for one in held)

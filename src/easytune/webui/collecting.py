@@ -7,16 +7,22 @@ import gradio as gr
 
 from easytune.data.versions.library import Library
 from easytune.data.versions.manifest import VersionFacts
+from easytune.dataset_errors import NothingToCollect
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
 from easytune.inference_errors import MessageMissing
 from easytune.services.conversation import Conversation
 from easytune.webui.context import Context
 from easytune.webui.language import button_update, label
+from easytune.webui.results_conversations import answer_of, asked_of, conversations_of
 from easytune.webui.spoken import spoken
 
 Asked = Mapping[str, Any]
-"""What to keep: `{"conversation": id}`, with `message` one answer of it, or `{"votes": id}`."""
+"""What to keep: `{"conversation": id}`, with `message` one answer of it, or `{"votes": id}`.
+
+Or `{"evaluation": id, "rows": [...], "candidate": place}`: test rows with their references; a row
+without one is kept with what the candidate has answered.
+"""
 
 
 class Target(Protocol):
@@ -112,6 +118,9 @@ class CollectHandlers:
 
     def _answer(self, asked: Asked) -> str | None:
         """Return the answer that can be corrected; None where it is not about one."""
+        if "evaluation" in asked:
+            rows = self._test_rows(asked)
+            return answer_of(rows[0]) if len(rows) == 1 else None
         if "message" not in asked:
             return None
         messages = _up_to(self._conversation(asked), asked["message"])
@@ -121,11 +130,24 @@ class CollectHandlers:
         datasets, context = self._datasets, self._context
         if "votes" in asked:
             return _with(datasets.from_votes, context.votes, str(asked["votes"]))
+        if "evaluation" in asked:
+            rows = self._test_rows(asked)
+            corrected = [[*asked_of(rows[0]), {"role": "assistant", "content": answer}]]
+            return _with(datasets.from_corrections, corrected if len(rows) == 1 else rows)
         if "message" not in asked:
             ids = [str(asked["conversation"])]
             return _with(datasets.from_conversations, context.conversations, ids)
         messages = _up_to(self._conversation(asked), asked["message"])
         return _with(datasets.from_correction, [*messages[:-1], messages[-1] | {"content": answer}])
+
+    def _test_rows(self, asked: Asked) -> list[list[dict[str, str]]]:
+        """Return the rows of an evaluation that have an answer. Raises NothingToCollect."""
+        evaluations, evaluation = self._context.evaluations, str(asked["evaluation"])
+        places = [int(row) for row in asked["rows"]]
+        found = conversations_of(evaluations, evaluation, places, int(asked["candidate"]))
+        if not found:
+            raise NothingToCollect("@results.flips.rows_wanted")
+        return found
 
     def _conversation(self, asked: Asked) -> Conversation:
         return self._context.conversations.get(str(asked["conversation"]))

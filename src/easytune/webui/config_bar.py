@@ -11,6 +11,7 @@ from easytune import config_file, job, paths
 from easytune.config import TrainConfig
 from easytune.config_file import Loaded, Shell
 from easytune.errors import FileMissing
+from easytune.evaluation import EvaluateConfig
 from easytune.i18n import t
 from easytune.services.runs import Runs
 from easytune.webui.language import label
@@ -18,7 +19,7 @@ from easytune.webui.language import label
 _BUNDLED = "configs"
 _RUN = "run"
 SAVE = "(name, text) => window.easytune.saveFile(name, text)"
-COPY = "(text) => window.easytune.copyText(text)"
+COPY = "(text) => window.easytune.copyText(text, '{prefix}')"
 
 
 @dataclass(frozen=True)
@@ -36,28 +37,28 @@ class ConfigBar:
     file_name: gr.Textbox
 
 
-def build(runs: Runs) -> ConfigBar:
-    """Build the bar here in the layout."""
+def build(saved_choices: list[tuple[str, str]], prefix: str = "train") -> ConfigBar:
+    """Build the bar here in the layout; `prefix` begins the ids of its elements."""
     small: dict[str, Any] = {"size": "sm", "min_width": 90, "elem_classes": ["et-outlined"]}
     open_text: Any = label("train.open_file")
     with gr.Row():
-        save = gr.Button(label("train.save"), elem_id="train-save", **small)
-        copy = gr.Button(label("train.copy_yaml"), elem_id="train-copy", **small)
-        upload = gr.UploadButton(open_text, elem_id="train-open", **small)
+        save = gr.Button(label("train.save"), elem_id=f"{prefix}-save", **small)
+        copy = gr.Button(label("train.copy_yaml"), elem_id=f"{prefix}-copy", **small)
+        upload = gr.UploadButton(open_text, elem_id=f"{prefix}-open", **small)
     saved = gr.Dropdown(
-        choices(runs), value=None, label=label("train.open_saved"), elem_id="train-open-saved",
+        saved_choices, value=None, label=label("train.open_saved"), elem_id=f"{prefix}-open-saved",
         info=label("train.open_saved_help"), interactive=True,
     )  # fmt: skip
-    notices = gr.HTML("", visible=False, elem_id="train-notices", apply_default_css=False)
+    notices = gr.HTML("", visible=False, elem_id=f"{prefix}-notices", apply_default_css=False)
     yaml = gr.Code("", language="yaml", label="YAML", interactive=False, max_lines=24,
-                   elem_id="train-yaml", buttons=[])  # fmt: skip
+                   elem_id=f"{prefix}-yaml", buttons=[])  # fmt: skip
     shell = gr.Radio(
         [("bash / zsh", "posix"), ("PowerShell", "powershell")], value="posix",
-        label=label("train.shell"), info=label("train.shell_help"), elem_id="train-shell",
+        label=label("train.shell"), info=label("train.shell_help"), elem_id=f"{prefix}-shell",
     )  # fmt: skip
     command = gr.Code(
         "", language="shell", label=label("train.command"), interactive=False, lines=1,
-        wrap_lines=True, elem_id="train-command", buttons=["copy"],
+        wrap_lines=True, elem_id=f"{prefix}-command", buttons=["copy"],
     )  # fmt: skip
     file_name = gr.Textbox("", visible=False)
     return ConfigBar(save, copy, upload, saved, notices, yaml, shell, command, file_name)
@@ -72,7 +73,7 @@ def choices(runs: Runs) -> list[tuple[str, str]]:
     return found + [(f"{run.name} · {run.id}", f"{_RUN}:{run.id}") for run in runs.list()]
 
 
-def open_saved(choice: str, runs: Runs, lang: str) -> Loaded:
+def open_saved(choice: str, runs: Runs, lang: str) -> Loaded[TrainConfig]:
     """Read the configuration behind one of `choices`. Raises what `config_file` raises."""
     kind, _, name = choice.partition(":")
     if kind == _RUN:
@@ -83,13 +84,18 @@ def open_saved(choice: str, runs: Runs, lang: str) -> Loaded:
     return config_file.load_file(file, lang)
 
 
-def texts(config: TrainConfig, shell: Shell) -> tuple[str, str, str]:
+def texts(config: TrainConfig | EvaluateConfig, shell: Shell) -> tuple[str, str, str]:
     """Return the YAML, the command line and the file name for a config."""
-    name = f"{job.slug(job.run_name(config))}.yaml"
+    match config:
+        case TrainConfig():
+            called = job.run_name(config)
+        case EvaluateConfig():
+            called = config.report.name or "evaluation"
+    name = f"{job.slug(called)}.yaml"
     return config_file.dump(config), config_file.command(config, shell), name
 
 
-def notices(loaded: Loaded, lang: str) -> str:
+def notices(loaded: Loaded[Any], lang: str) -> str:
     """Return what the reader of a file should know about it, as HTML; empty when all is plain."""
     sentences = loaded.sentences(lang)
     if not sentences:

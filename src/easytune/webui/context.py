@@ -13,9 +13,11 @@ from easytune.services.comparisons import Comparisons
 from easytune.services.conversations import Conversations
 from easytune.services.datasets import Datasets
 from easytune.services.dispatch import Dispatcher
+from easytune.services.evaluations import Evaluations
 from easytune.services.keys import Keys
 from easytune.services.presets import Presets
 from easytune.services.runs import Runs
+from easytune.services.safety import Remedies
 from easytune.services.store import Store
 from easytune.services.votes import Votes
 
@@ -38,6 +40,8 @@ class Context:
     datasets: Datasets
     advice: Advice
     checks: Checks
+    evaluations: Evaluations
+    remedies: Remedies
     default_language: str = i18n.DEFAULT_LANGUAGE
     """Language of visitors who have not chosen one: the server's `--lang`."""
 
@@ -46,6 +50,7 @@ class Context:
         """Return the services of a home. What goes on by itself begins with `start`."""
         runs, store = Runs(home), Store(home)
         chat = Chat(home, runs)
+        evaluations = Evaluations(home, runs, chat.catalogue)
         return cls(
             home=home,
             runs=runs,
@@ -59,6 +64,8 @@ class Context:
             datasets=Datasets(home, runs),
             advice=Advice(home),
             checks=Checks(home),
+            evaluations=evaluations,
+            remedies=Remedies(home, evaluations, chat.catalogue),
             default_language=default_language,
         )
 

@@ -15,12 +15,14 @@ from easytune.options import Option
 from easytune.webui.language import label, option_help, option_label
 
 Kind = Literal[
-    "switch", "choice", "number", "maybe_number", "text", "name", "picked", "words", "lines",
-    "numbers", "mapping",
+    "switch", "choice", "number", "maybe_number", "text", "line", "name", "picked", "words",
+    "lines", "numbers", "mapping",
 ]  # fmt: skip
 RADIOS = ("model.method", "data.stage")
 # Texts with suggestions that depend on what is on this machine.
 PICKED = ("data.held_out_file",)
+# Texts that are typed, and never chosen.
+TYPED = ("report.name", "judge.url", "judge.key_variable", "judge.rubric")
 NAMES = {"qlora": "QLoRA", "modelscope": "ModelScope", "wandb": "Weights & Biases"}
 
 
@@ -80,7 +82,7 @@ def kind_of(option: Option) -> Kind:
     if annotation in (int, float):
         return "number"
     if annotation is str:
-        return "name"
+        return "line" if option.path in TYPED else "name"
     if option.path in PICKED:
         return "picked"
     return "text" if str in types else "maybe_number"
@@ -95,7 +97,7 @@ def read(kind: Kind, shown: Any) -> Any:
     match kind:
         case "maybe_number" | "text" | "picked":
             return str(shown).strip() or None if shown is not None else None
-        case "name":
+        case "name" | "line":
             return str(shown or "").strip()
         case "words":
             return tuple(word for entry in shown or () if (word := str(entry).strip()))
@@ -114,7 +116,7 @@ def show(kind: Kind, value: Any) -> Any:
     match kind:
         case "maybe_number":
             return "" if value is None else f"{value:.12g}"
-        case "text" | "name" | "picked":
+        case "text" | "line" | "name" | "picked":
             return value or ""
         case "words":
             return list(value)

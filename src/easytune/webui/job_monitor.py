@@ -16,16 +16,17 @@ from easytune.data.versions.library import Library
 from easytune.errors import RunMissing
 from easytune.i18n import t
 from easytune.services import forgotten
+from easytune.services.evaluations import Evaluations, EvaluationSummary
 from easytune.services.runs import Runs, RunSummary
 from easytune.services.story import Story
-from easytune.webui import forgetting_view, plots, run_data, run_view
+from easytune.webui import evaluate_progress_view, forgetting_view, plots, run_data, run_view
 from easytune.webui.forgetting_view import Ways
 from easytune.webui.language import label
 
 PARTS = (
     "picker", "state", "status", "failure", "fix_row", "fill_form", "apply", "chart",
-    "forgetting", "resources", "samples", "result", "data", "resume", "notices", "log", "stop",
-    "stop_now",
+    "forgetting", "resources", "samples", "result", "evaluated", "data", "resume", "notices", "log",
+    "stop", "stop_now",
 )  # fmt: skip
 Shown = dict[str, Any]
 Update = dict[str, Any]
@@ -36,9 +37,10 @@ HEARTBEAT_SECONDS = 3.0
 class Monitor:
     """Compares what a page shows with what the files say."""
 
-    def __init__(self, runs: Runs, library: Library) -> None:
+    def __init__(self, runs: Runs, library: Library, evaluations: Evaluations) -> None:
         self._runs = runs
         self._library = library
+        self._evaluations = evaluations
 
     def changes(
         self, run_id: str, shown: Shown | None, lang: str
@@ -73,7 +75,11 @@ class Monitor:
             beat = int(time.time() / HEARTBEAT_SECONDS)
         config = next((run.config for run in runs if run.id == run_id), None)
         data = run_data.stamp(config, self._library) if config else []
-        return _digest([run_id, version, lang, beat, list(states.items()), data])
+        evaluated = [(one.id, one.name, one.state) for one in self._evaluated(run_id)]
+        return _digest([run_id, version, lang, beat, list(states.items()), data, evaluated])
+
+    def _evaluated(self, run_id: str) -> list[EvaluationSummary]:
+        return self._evaluations.of_run(run_id) if run_id else []
 
     def _parts(self, run_id: str, runs: list[RunSummary], lang: str) -> dict[str, Update]:
         run = next((run for run in runs if run.id == run_id), None)
@@ -93,6 +99,7 @@ class Monitor:
             "result": {
                 "value": run_view.result(story, str(folder) if has_adapter else "", run_id, lang)
             },
+            "evaluated": {"value": evaluate_progress_view.links(self._evaluated(run_id), lang)},
             "data": {"value": run_data.card(run.config, self._library, lang)},
             "log": {"value": run_view.log(log, story.state, lang)},
             **_offers(story, run.config),
@@ -149,7 +156,7 @@ def _nothing(lang: str) -> dict[str, Update]:
     """Return the parts while there is no run."""
     empty = run_view.nothing_yet(lang)
     hidden = ("fix_row", "fill_form", "apply", "resume", "stop", "stop_now")
-    quiet = ("failure", "result", "data", "notices", "state")
+    quiet = ("failure", "result", "evaluated", "data", "notices", "state")
     drawn = ("chart", "forgetting", "resources", "samples", "log")
     return {
         "picker": {"choices": [], "value": None, "visible": False},

@@ -11,13 +11,13 @@ from typing import Any
 import gradio as gr
 from gradio.i18n import I18nData
 
-from easytune import config, generation, i18n, settings
+from easytune import config, evaluation, generation, i18n, settings
 from easytune.data.steps.options import Steps
 from easytune.options import Option, declared
 
 STATIC_SECTIONS = (
     "app.", "monitor.", "form.", "train.", "option.", "data.", "chat.", "compare.", "settings.",
-    "datasets.", "dataset_work.", "steps.", "guide.", "costs.",
+    "datasets.", "dataset_work.", "steps.", "guide.", "costs.", "evaluate.", "results.",
 )  # fmt: skip
 GRADIO_LOCALES = {"zh": "zh-CN"}
 _translator = gr.I18n()
@@ -61,6 +61,7 @@ def all_options() -> Iterator[Option]:
     """Yield every option of every config that has a form."""
     yield from config.options()
     yield from generation.options()
+    yield from evaluation.options()
     yield from settings.options()
     yield from declared(Steps)
 

@@ -23,12 +23,20 @@ from easytune.api.access import Access
 from easytune.api.door import ApiDoor
 from easytune.errors import PasswordNeeded
 from easytune.i18n import t
-from easytune.webui import app, compare_downloads, data_download, language, theme
+from easytune.webui import (
+    app,
+    compare_downloads,
+    data_download,
+    language,
+    results_downloads,
+    theme,
+)
 from easytune.webui.compare_downloads import ComparisonDownload
 from easytune.webui.context import Context
 from easytune.webui.data_download import DatasetDownload
 from easytune.webui.downloads import AdapterDownload
 from easytune.webui.login import LoginGate, LoginPage, Sessions, secret_key
+from easytune.webui.results_downloads import EvaluationDownload
 from easytune.webui.security import OriginGuard, is_loopback
 
 PASSWORD = "EASYTUNE_PASSWORD"
@@ -120,6 +128,7 @@ def _launch_options(door: Door, port: int, context: Context, lang: str | None) -
         Route("/download/{run_id}", AdapterDownload(context.runs).answer),
         Route(compare_downloads.PATH, ComparisonDownload(context).answer),
         Route(data_download.PATH, DatasetDownload(context).answer),
+        Route(results_downloads.PATH, EvaluationDownload(context).answer),
     ]
     visitor, gate = None, []
     if door.password:
@@ -177,6 +186,7 @@ def _api(context: Context) -> ASGIApp:
             datasets=context.datasets,
             advice=context.advice,
             checks=context.checks,
+            evaluations=context.evaluations,
             home=context.home,
         )
     )

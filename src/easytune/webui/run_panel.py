@@ -82,6 +82,7 @@ class _Layout:
             "resources": self._drawn("resources"),
             "samples": self._drawn("samples"),
             "result": gr.HTML(elem_id="et-result-part", apply_default_css=False),
+            "evaluated": gr.HTML("", elem_id="et-evaluated-part", apply_default_css=False),
             "data": gr.HTML("", elem_id="et-data-part", apply_default_css=False, js_on_load=_SINCE),
             **self._resume(),
             "notices": gr.HTML(elem_id="et-notices-part", apply_default_css=False),
@@ -168,7 +169,7 @@ class _Handlers:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._runs = context.runs
-        self._monitor = Monitor(context.runs, context.datasets.library)
+        self._monitor = Monitor(context.runs, context.datasets.library, context.evaluations)
 
     def wire(self, page: _Layout) -> None:
         """Connect everything. `queue=False`: an answer at once, and no lasting connection.

@@ -134,7 +134,7 @@ def failure(failed: Failed | None, config: TrainConfig, lang: str) -> str:
 
 
 def result(story: Story, folder: str, run_id: str, lang: str) -> str:
-    """Return where the adapter is, to copy, download or talk to.
+    """Return where the adapter is, to copy, download, talk to or evaluate.
 
     `folder` is empty when there is none.
     """
@@ -150,7 +150,9 @@ def result(story: Story, folder: str, run_id: str, lang: str) -> str:
         f'<a class="et-mini" id="et-download" href="{download}" download>'
         f"{escape(t('monitor.download', lang))}</a>"
         f'<button type="button" class="et-mini" id="et-chat-with" data-et-chat-with="{run}">'
-        f"{escape(t('chat.with_model', lang))}</button></span></div>"
+        f"{escape(t('chat.with_model', lang))}</button>"
+        f'<button type="button" class="et-mini" id="et-evaluate-run" data-et-evaluate="{run}">'
+        f"{escape(t('evaluate.this', lang))}</button></span></div>"
     )
 
 

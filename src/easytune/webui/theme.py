@@ -14,9 +14,11 @@ from easytune.webui import language
 ASSETS = Path(__file__).with_name("assets")
 GRADIO_ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 STYLES = ("style.css", "forgetting.css", "train.css", "chat.css", "compare.css", "settings.css",
-          "data.css", "data_work.css", "costs.css", "guide.css")  # fmt: skip
+          "data.css", "data_work.css", "costs.css", "guide.css", "evaluate.css",
+          "results.css")  # fmt: skip
 SCRIPTS = ("page.js", "chart.js", "panels.js", "train.js", "chat.js", "compare.js", "data.js",
-           "data_work.js", "forgetting.js", "guide.js")  # fmt: skip
+           "data_work.js", "forgetting.js", "guide.js", "evaluate.js",
+           "results.js")  # fmt: skip
 TEXTS_OF_SCRIPTS = (
     "chat_list",
     "chat_settings",
@@ -34,6 +36,7 @@ TEXTS_OF_SCRIPTS = (
     "tab_data_statistics",
     "tab_data_versions",
     "tab_data_xray",
+    "tab_evaluate",
     "tab_runs",
     "tab_settings",
     "tab_train",

@@ -146,7 +146,17 @@
   };
   // Read once: while the page takes its values, half of them are kept already.
   const left = read();
-  et.compareKept = () => left;
+  let opening = "";
+  et.compareKept = () => {
+    const kept = opening ? { ...left, opened: opening } : left;
+    opening = "";
+    return kept;
+  };
+  // Shows a comparison from elsewhere on the page: the tab asks for it when it opens.
+  et.compareOpen = (comparison) => {
+    opening = comparison;
+    et.openTab("tab_compare");
+  };
   et.compareKeep = (setup, live, batch, view) => {
     if (setup) localStorage.setItem(KEY, JSON.stringify({ setup, live, batch, view }));
     return [];

@@ -11,8 +11,8 @@
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   };
 
-  et.copyText = (text) => {
-    et.copy(text, document.querySelector("#train-copy"));
+  et.copyText = (text, form) => {
+    et.copy(text, document.querySelector(`#${form}-copy`));
   };
 
   const until = async (holds) => {

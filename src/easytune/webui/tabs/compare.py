@@ -97,10 +97,12 @@ class _Handlers:
         are now.
         """
         columns, lang = self._page.columns, self._context.language_of(request)
+        left = kept if isinstance(kept, dict) else {}
+        if left.get("opened"):
+            return self._shown(self._found(str(left["opened"]), lang), lang)
         if values[0] is not None:
             setup = columns.lenient(values)
             return [gr.skip(), gr.skip(), gr.skip(), *columns.show(setup, lang)]
-        left = kept if isinstance(kept, dict) else {}
         setup = Setup.read(left.get("setup")) or columns.first()
         view = left.get("view") if left.get("view") in VIEWS else VIEWS[0]
         live, batch = (str(left.get(name) or "") for name in ASKING)
@@ -111,9 +113,11 @@ class _Handlers:
         columns, lang = self._page.columns, self._context.language_of(request)
         if not chosen:
             return [gr.skip() for _ in range(4 + len(columns.outputs))]
-        whole = self._found(chosen, lang)
-        ids = [chosen if whole.kind == kind else gr.skip() for kind in ASKING]
-        return ["", *ids, whole.kind, *columns.show(setup_of(whole), lang)]
+        return ["", *self._shown(self._found(chosen, lang), lang)]
+
+    def _shown(self, whole: Comparison, lang: str) -> list[Any]:
+        ids = [whole.id if whole.kind == kind else gr.skip() for kind in ASKING]
+        return [*ids, whole.kind, *self._page.columns.show(setup_of(whole), lang)]
 
     def _found(self, chosen: str, lang: str) -> Comparison:
         try:

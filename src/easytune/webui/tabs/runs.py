@@ -134,9 +134,16 @@ def _score(story: Story) -> str:
 def _buttons(run: RunSummary, lang: str) -> str:
     """Return the row's buttons; a run that has not ended can only be opened."""
     actions = ["open"] if run.state in ACTIVE else ["open", "delete"]
-    buttons = "".join(
-        f'<button type="button" class="et-mini" data-run="{escape(run.id, quote=True)}"'
+    name = escape(run.id, quote=True)
+    buttons = [
+        f'<button type="button" class="et-mini" data-run="{name}"'
         f' data-action="{action}">{escape(t(f"monitor.{action}", lang))}</button>'
         for action in actions
-    )
-    return f'<span class="et-buttons">{buttons}</span>'
+    ]
+    if run.state not in ACTIVE and run.folder.adapter.is_dir():
+        said = escape(t("evaluate.this", lang))
+        buttons.insert(
+            1,
+            f'<button type="button" class="et-mini" data-et-evaluate="{name}">{said}</button>',
+        )
+    return f'<span class="et-buttons">{"".join(buttons)}</span>'

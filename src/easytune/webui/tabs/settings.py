@@ -100,7 +100,7 @@ class _Handlers:
     def __init__(self, context: Context, form: Form[Settings]) -> None:
         self._context = context
         self._form = form
-        self._states = ModelStates(context.chat, context.runs)
+        self._states = ModelStates(context.chat, context.runs, context.evaluations)
 
     def opened(self, request: gr.Request) -> list[Any]:
         """Show everything as it is now; a secret that was shown before is gone."""

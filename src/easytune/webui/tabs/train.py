@@ -77,7 +77,7 @@ class _Page:
                     self.preview: PreviewPanel = preview_panel.build()
                 self._sections()
                 with gr.Accordion(label("train.file"), open=False, elem_id="section-file"):
-                    self.file: ConfigBar = config_bar.build(context.runs)
+                    self.file: ConfigBar = config_bar.build(config_bar.choices(context.runs))
                 self.costs: CostsPanel = estimate_panel.build(context, self.form)
                 with gr.Row(elem_classes=["et-sticky"]):
                     self.start = gr.Button(
@@ -184,7 +184,7 @@ def _wire(page: _Page, on: TrainHandlers, tab: gr.Tab | None) -> None:
     )
     page.costs.wire(refreshed)
     file.save.click(None, [file.file_name, file.yaml], js=config_bar.SAVE)
-    file.copy.click(None, file.yaml, js=config_bar.COPY)
+    file.copy.click(None, file.yaml, js=config_bar.COPY.format(prefix="train"))
     page.start.click(
         on.started, [live.run_id, *form.inputs], [*form.outputs, live.run_id],
         **once,

@@ -1,0 +1,1 @@
+"""The parts of an evaluation job: asking, likelihood, forgetting, safety, benchmarks, judge."""

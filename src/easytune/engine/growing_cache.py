@@ -1,0 +1,57 @@
+"""Attention states of answers that grow, with room for the next tokens.
+
+transformers' own cache is copied whole for every token. With several answers at once that takes as
+long as the model itself.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicLayer
+
+_LEAST = 64
+_SHARE = 4
+
+
+class GrowingLayer(DynamicLayer):
+    """The states of one layer, (rows, heads, tokens, width), as a part of a larger block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._blocks: tuple[Tensor, Tensor] | None = None
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Append the states of new tokens; return those of all."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        length = self.get_seq_length()
+        end = length + key_states.shape[-2]
+        if self._blocks is None or end > self._blocks[0].shape[-2]:
+            room = end + max(_LEAST, end // _SHARE)
+            self._blocks = (
+                _block(self.keys, key_states, length, room),
+                _block(self.values, value_states, length, room),
+            )
+        for block, states in zip(self._blocks, (key_states, value_states), strict=True):
+            block[..., length:end, :] = states
+        self.keys, self.values = (block[..., :end, :] for block in self._blocks)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep only these rows."""
+        length = self.get_seq_length()
+        if length and self._blocks is not None:
+            keys, values = self._blocks
+            self._blocks = (keys[indices], values[indices])
+            self.keys, self.values = (block[..., :length, :] for block in self._blocks)
+
+
+def _block(old: Tensor, new: Tensor, length: int, room: int) -> Tensor:
+    """Return a block with room for so many tokens, that begins with the old states."""
+    block = torch.empty((*new.shape[:-2], room, new.shape[-1]), dtype=new.dtype, device=new.device)
+    if length:
+        block[..., :length, :] = old
+    return block

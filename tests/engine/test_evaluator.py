@@ -1,0 +1,204 @@
+"""An evaluation asks every candidate every row, once, and ends with figures whatever happens."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from easytune.engine import evaluator, memory_limit
+from easytune.evaluation_files import Candidate
+from easytune.events import Answered, Failed, Finished, Started, Stopped
+from tests.engine import evaluated, tiny
+from tests.engine.asking import save_adapter
+from tests.engine.evaluated import Evaluated, answers, order, questions, run, written
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save_folder(tmp_path_factory.mktemp("model") / "base")
+
+
+@pytest.fixture(scope="module")
+def both(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, Candidate]:
+    tuned = save_adapter(tmp_path_factory.mktemp("adapter") / "tuned")
+    return evaluated.base(model), evaluated.adapter(tuned, model)
+
+
+def test_one_by_one_and_sixteen_at_once_give_what_the_plain_libraries_give(
+    tmp_path: Path, both: tuple[Candidate, Candidate]
+) -> None:
+    rows = questions(tmp_path / "rows.jsonl", 12)
+    alone, together = (
+        run(order(tmp_path / "home", both, rows, test__batch_size=size)) for size in (1, 16)
+    )
+
+    assert (alone.code, together.code) == (0, 0)
+    assert (alone.result.batch_size, together.result.batch_size) == (1, 16)
+    assert len(together.answers) == 24
+    for place, one in together.answers.items():
+        assert one.text == alone.answers[place].text
+        assert one.nll == pytest.approx(alone.answers[place].nll, rel=1e-5)
+    for one, other in zip(alone.result.scores, together.result.scores, strict=True):
+        assert one.figure.value == pytest.approx(other.figure.value, rel=1e-5)
+    asked = [together.question(row) for row in range(3)]
+    for number, candidate in enumerate(both):
+        wanted = _as_generated(candidate, asked)
+        assert [together.answers[number, row].text.rstrip("\ufffd") for row in range(3)] == wanted
+    (end,) = together.of(Finished)
+    assert end.step == together.of(Answered)[-1].done == 24
+
+
+def test_a_killed_evaluation_goes_on_without_asking_twice(
+    tmp_path: Path, both: tuple[Candidate, Candidate]
+) -> None:
+    rows, home = questions(tmp_path / "rows.jsonl", 40), tmp_path / "home"
+    first = order(home, both, rows, test__batch_size=4)
+    child = _forked(lambda: evaluator.run(first.path))
+    _wait_for(lambda: written(first) >= 8)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    done = answers(first)
+    with first.answers.open("a") as file:
+        file.write('{"candidate": 0, "row": 39, "te')
+    assert not first.result.exists()
+
+    again = run(order(home, both, rows, first.id))
+
+    assert again.code == 0
+    assert len(again.answers) == 80
+    # The seconds that an answer took would not be the same a second time.
+    assert {place: again.answers[place] for place in done} == done
+    assert again.of(Started)[0].first_step == len(done) < 80
+
+
+def test_stopping_keeps_and_scores_what_there_is(
+    tmp_path: Path, both: tuple[Candidate, Candidate]
+) -> None:
+    rows = questions(tmp_path / "rows.jsonl", 300)
+    folder = order(tmp_path / "home", both, rows, test__batch_size=4, sampling__max_new_tokens=30)
+
+    def stop() -> None:
+        _wait_for(lambda: written(folder) >= 8)
+        folder.stop.touch()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    found = run(folder)
+    thread.join()
+
+    assert found.code == 0
+    assert len(found.of(Stopped)) == 1
+    assert 8 <= len(found.answers) < 400
+    measured = {one.candidate: one.figure.rows for one in found.result.scores}
+    # Both candidates have been asked the same rows.
+    assert measured[0] == measured[1] == len(found.answers) / 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the system refuses memory")
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(
+    tmp_path: Path, both: tuple[Candidate, Candidate]
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    row = {"instruction": "colour " * 30, "output": "blue"}
+    rows.write_text("\n".join(json.dumps(row | {"id": i}) for i in range(200)))
+    folder = order(
+        tmp_path / "home", both[:1], rows, test__batch_size=200, sampling__max_new_tokens=2
+    )
+
+    def limited() -> int:
+        import resource
+
+        memory_limit.hold(evaluated.used_gb() + 0.06, torch.device("cpu"))
+        most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        return evaluator.run(folder.path)
+
+    _, status = os.waitpid(_forked(limited), 0)
+
+    found = Evaluated(folder, os.waitstatus_to_exitcode(status))
+    assert found.code == 0
+    assert all(not one.code for one in found.answers.values())
+    assert len(found.answers) == 200
+    assert 1 <= (found.result.batch_size or 0) <= 100
+
+
+def test_a_prompt_without_room_fails_alone(
+    tmp_path: Path, both: tuple[Candidate, Candidate]
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    texts = ("colour 1", "too long " * 200, "colour 2")
+    rows.write_text("\n".join(json.dumps({"instruction": t, "output": "blue"}) for t in texts))
+
+    found = run(order(tmp_path / "home", both[:1], rows)).answers
+
+    assert [found[0, row].code for row in range(3)] == ["", "prompt_too_long", ""]
+    # A random model has not learned where to end.
+    assert (found[0, 0].reason, found[0, 0].tokens) == ("length", 6)
+
+
+def test_a_model_that_cannot_be_asked_is_told_and_the_others_are_measured(
+    tmp_path: Path, both: tuple[Candidate, Candidate], model: Path
+) -> None:
+    other = save_adapter(tmp_path / "other", "gpt2")
+    candidates = (both[0], evaluated.adapter(other, model), both[1])
+    found = run(order(tmp_path / "home", candidates, questions(tmp_path / "rows.jsonl", 4)))
+
+    assert found.code == 0
+    assert {candidate for candidate, _ in found.answers} == {0, 2}
+    (finding,) = [one for one in found.result.findings if one.code == "model_unusable"]
+    assert finding.values["model"] == "other"
+
+
+def test_with_no_model_to_ask_the_evaluation_fails_by_its_cause(tmp_path: Path) -> None:
+    gone = evaluated.base(tmp_path / "gone")
+    found = run(order(tmp_path / "home", [gone], questions(tmp_path / "rows.jsonl", 4)))
+
+    assert found.code == 1
+    assert found.of(Failed)[0].code != "unexpected"
+
+
+def _as_generated(candidate: Candidate, questions: Sequence[str]) -> list[str]:
+    """Return what transformers and PEFT say, without halves of characters at the end."""
+    model: Any = AutoModelForCausalLM.from_pretrained(candidate.base_folder, dtype=torch.float32)
+    if candidate.is_adapter:
+        model = PeftModel.from_pretrained(model, candidate.folder)
+    tokenizer = AutoTokenizer.from_pretrained(candidate.base_folder)
+    found = []
+    for question in questions:
+        turns = [{"role": "user", "content": question}]
+        inputs = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        ids = model.eval().generate(**inputs, max_new_tokens=6, do_sample=False)
+        new = ids[0, inputs["input_ids"].shape[1] :]
+        found.append(tokenizer.decode(new, skip_special_tokens=True).rstrip("\ufffd"))
+    return found
+
+
+def _forked(work: Callable[[], int]) -> int:
+    """Do something in a process of its own that has imported everything already."""
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        code = work()
+    finally:
+        os._exit(code)
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
