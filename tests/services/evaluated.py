@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from easytune import job, paths, records, scoring
 from easytune.evaluation import EvaluateConfig
@@ -70,7 +71,7 @@ def put(home: Path) -> str:
     return folder.id
 
 
-def _parts() -> dict[str, tuple]:
+def _parts() -> dict[str, Any]:
     nats = {"kl": 0.4, "agreement": 0.81, "sequences": 24, "tokens": 900}
     return {
         "forgetting": tuple(

@@ -2,8 +2,8 @@ import pytest
 
 from easytune import wire
 from easytune.services.answer import Answer
-from easytune.thinking import split_thinking
 from easytune.services.questions import LoadingModel, Waiting
+from easytune.thinking import split_thinking
 
 
 def _began(**facts: object) -> wire.Began:

@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser, lang: str) -> None:
     for side in ("below", "above"):
         parser.add_argument(
             f"--fail-{side}", type=bound, action="append", default=[],
-            metavar="METRIC=VALUE", help=t(f"cli.evaluate.fail_{side}", lang).replace("%", "%%"),
+            metavar="METRIC=VALUE", help=t(f"cli.evaluate.fail.{side}", lang).replace("%", "%%"),
         )  # fmt: skip
     parser.add_argument(
         "--report", type=Path, action="append", default=[], metavar="FILE",

@@ -49,9 +49,9 @@ class GrowingLayer(DynamicLayer):
             self.keys, self.values = (block[..., :length, :] for block in self._blocks)
 
 
-def _block(old: Tensor, new: Tensor, length: int, room: int) -> Tensor:
+def _block(old: Tensor | None, new: Tensor, length: int, room: int) -> Tensor:
     """Return a block with room for so many tokens, that begins with the old states."""
     block = torch.empty((*new.shape[:-2], room, new.shape[-1]), dtype=new.dtype, device=new.device)
-    if length:
+    if length and old is not None:
         block[..., :length, :] = old
     return block

@@ -178,11 +178,11 @@ def _ends(n: int) -> tuple[float, float]:
 def _are_same(before: Totals, after: Totals) -> npt.NDArray[np.bool_]:
     """Tell which rows are the same but for the order in which a machine added numbers."""
     near = np.abs(after - before) <= _ROUNDING + _SAME_SHARE * np.abs(before)
-    return near.all(axis=1)
+    return np.asarray(near.all(axis=1))
 
 
 def _differing(before: Totals, after: Totals) -> npt.NDArray[np.bool_]:
-    return np.not_equal(before, after).any(axis=1)
+    return np.asarray(np.not_equal(before, after).any(axis=1))
 
 
 def _chance(before: Totals, after: Totals, figure: Figured, seed: int) -> float:

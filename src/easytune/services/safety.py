@@ -207,7 +207,7 @@ class Remedies:
         story = self._evaluations.story(evaluation)
         listed = story.order.candidates
         remedies = [remedy_of(one) for one in listed]
-        kind = next((one.kind for one in remedies if one), None)
+        kind: Kind | None = next((one.kind for one in remedies if one), None)
         base = next((place for place, one in enumerate(listed) if not one.is_adapter), None)
         if kind is None or base is None:
             return None

@@ -175,7 +175,7 @@ def _manager(**options: Any) -> Any:
 
 def _folders_that_mention(name: str) -> list[str]:
     """Return the folders of the package's own tasks whose files have a name in them."""
-    package = importlib.import_module("lm_eval.tasks").__file__
+    package = importlib.import_module("lm_eval.tasks").__file__ or ""
     folders = sorted(path for path in Path(package).parent.iterdir() if path.is_dir())
     sought = name.encode()
     return [
