@@ -144,11 +144,11 @@ def test_severe_forgetting_is_told_with_remedies_of_one_click(
     expect(page.locator(".toast-body")).to_contain_text("holds the proposed settings")
     expect(page.locator(".et-categories")).to_be_visible()
     earlier = page.locator("[data-remedy=earlier]")
-    expect(earlier).to_contain_text("step 24 has 85 % of the learning and 36 % of the forgetting")
+    expect(earlier).to_contain_text("step 32 has 97 % of the learning and 64 % of the forgetting")
     page.locator("#section-data .label-wrap").click()
     expect(page.get_by_label("Replay share")).to_have_value("0.25")
     earlier.get_by_role("button").click()
-    expect(page.locator("#chat-model input")).to_have_value(re.compile("forgets · step 24"))
+    expect(page.locator("#chat-model input")).to_have_value(re.compile("forgets · step 32"))
 
 
 def test_a_queued_run_can_be_taken_out_and_put_back_into_the_form(
