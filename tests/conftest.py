@@ -14,11 +14,12 @@ from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 from xdist.scheduler import LoadScopeScheduling
 
 from easytune import machine
+from tests.patience import PATIENCE_MS
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_FLAGS = [
@@ -27,8 +28,6 @@ CHROMIUM_FLAGS = [
 ]  # fmt: skip
 STARTUP_SECONDS = 120
 BROWSER = "browser"
-PATIENCE_MS = 90_000
-"""How long a page may take: long, for two cores may have much else to do."""
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -189,10 +188,16 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh browser page, English, 1280 by 900."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    context.set_default_timeout(PATIENCE_MS)
+    context = new_visitor(browser)
     yield context.new_page()
     context.close()
+
+
+def new_visitor(browser: Browser, width: int = 1280, height: int = 900) -> BrowserContext:
+    """Return an English visitor of their own, who is patient."""
+    context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
+    context.set_default_timeout(PATIENCE_MS)
+    return context
 
 
 def free_port() -> int:

@@ -3,8 +3,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from easytune.cli.follow import clock
 from easytune.config import TrainConfig, options
 from easytune.services.runs import Runs
 from tests.conftest import ROOT
+from tests.patience import eventually
 
 DEMO = "configs/train/demo.yaml"
 SHORT = ["--schedule.max_steps", "2", "--monitor.sample_tokens", "0"]
@@ -91,17 +90,17 @@ def test_closing_the_terminal_does_not_end_the_run(cli: Cli, home: Path) -> None
     process.kill()
     process.communicate()
     step = Runs(home).story(run).step
-    _wait(lambda: Runs(home).story(run).step > step)
+    eventually(lambda: Runs(home).story(run).step > step)
 
     assert cli.run("stop").returncode == 0
-    _wait(lambda: Runs(home).story(run).state == "stopped")
+    eventually(lambda: Runs(home).story(run).state == "stopped")
 
 
 def test_a_run_behind_another_waits_and_says_so(cli: Cli, home: Path) -> None:
     first = cli.start("train", DEMO, *ENDLESS)
     running = _wait_until_stepping(Runs(home))
     second = cli.start("train", DEMO, *SHORT)
-    _wait(lambda: Runs(home).list()[0].state == "queued")
+    eventually(lambda: Runs(home).list()[0].state == "queued")
 
     Runs(home).stop(running, now=True)
     first.communicate(timeout=60)
@@ -254,15 +253,8 @@ def test_the_installed_command_is_this_one() -> None:
 
 
 def _wait_until_stepping(runs: Runs) -> str:
-    _wait(lambda: bool(runs.list()) and runs.story(runs.list()[0].id).step > 0)
+    eventually(lambda: bool(runs.list()) and runs.story(runs.list()[0].id).step > 0)
     return runs.list()[0].id
-
-
-def _wait(until: Callable[[], bool], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_home_that_cannot_be_written_is_said_in_a_sentence(cli: Cli, tmp_path: Path) -> None:

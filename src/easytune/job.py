@@ -21,6 +21,8 @@ from easytune.errors import FolderUnwritable
 
 # The one written in C reads a job in a tenth of the time; some builds of PyYAML lack it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+ENDING_SIGNALS = frozenset({1, 2, 3, 9, 15})
+"""By which somebody ends a process; the others are sent for what the process itself did."""
 VERSIONED = ("easytune", "torch", "transformers", "peft", "accelerate")
 
 

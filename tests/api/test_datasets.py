@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from easytune.services.uploads import FOLDER
+from tests.patience import eventually
 
 ROWS = [
     {"prompt": "Say hi", "completion": "Hi  there"},
@@ -144,15 +145,8 @@ def test_a_large_upload_is_never_in_memory_and_one_that_breaks_off_leaves_nothin
         for _ in range(200):
             connection.sendall(row * 256)
         uploads = shared_app.home / FOLDER
-        _until(lambda: sum(f.stat().st_size for f in uploads.glob("*/big.jsonl")) > 150 << 20)
+        eventually(lambda: sum(f.stat().st_size for f in uploads.glob("*/big.jsonl")) > 150 << 20)
         assert process.memory_info().rss < before + (60 << 20)
 
-    _until(lambda: not list(uploads.iterdir()))
+    eventually(lambda: not list(uploads.iterdir()))
     assert {one["id"] for one in http.get("/api/datasets").json()["datasets"]} == kept
-
-
-def _until(holds: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -115,6 +115,16 @@ def test_tool_definitions_are_ignored_and_calls_kept_as_text_with_notices(tmp_pa
     assert codes == {"data.tools_ignored": 1, "data.tool_calls_as_text": 1}
 
 
+def test_a_file_that_is_replayed_as_well_is_told_of_once(tmp_path: Path) -> None:
+    row = {
+        "tools": [{"type": "function"}],
+        "messages": [{"role": "user", "content": "Q"}, CHAT_ANSWER],
+    }
+    path = write(tmp_path / "rows.jsonl", [row] * 4)
+    loaded = load(path, replay=str(path), replay_share=0.5, held_out_share=0)
+    assert [code for code, _ in loaded.notices].count("data.tools_ignored") == 1
+
+
 def test_conversations_are_repaired_where_that_is_sensible(tmp_path: Path) -> None:
     said = ["gpt", "human", "human", "gpt", "human"]
     row = {"conversations": [{"from": who, "value": f"{n}"} for n, who in enumerate(said)]}

@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from easytune.data.versions.manifest import Imported
 from tests.conftest import ROOT
 from tests.data.killed_writer import OPERATIONS
 from tests.data.stored_rows import batch, make, texts, value
+from tests.patience import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills children with signals")
 
@@ -70,13 +69,6 @@ def python(*arguments: str) -> "subprocess.Popen[str]":
         [sys.executable, *arguments], cwd=ROOT, text=True, stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )  # fmt: skip
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def check_whole(library: Library) -> None:
@@ -151,7 +143,7 @@ def test_an_import_that_is_killed_leaves_nothing_and_a_living_one_is_let_alone(
     library = Library(tmp_path)
     writer = python("-c", _ENDLESS, str(tmp_path))
     written = lambda: [f for f in tmp_path.rglob("rows.parquet") if f.stat().st_size]  # noqa: E731
-    until(written)
+    eventually(written)
     library.sweep()
     assert written()
     assert library.list() == []

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from easytune.events import Answered, Failed, Finished, Started, Stopped
 from tests.engine import evaluated, tiny
 from tests.engine.asking import save_adapter
 from tests.engine.evaluated import Evaluated, answers, order, questions, run, written
+from tests.patience import eventually
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_killed_evaluation_goes_on_without_asking_twice(
     rows, home = questions(tmp_path / "rows.jsonl", 40), tmp_path / "home"
     first = order(home, both, rows, test__batch_size=4)
     child = _forked(lambda: evaluator.run(first.path))
-    _wait_for(lambda: written(first) >= 8)
+    eventually(lambda: written(first) >= 8)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     done = answers(first)
@@ -88,7 +88,7 @@ def test_stopping_keeps_and_scores_what_there_is(
     folder = order(tmp_path / "home", both, rows, test__batch_size=4, sampling__max_new_tokens=30)
 
     def stop() -> None:
-        _wait_for(lambda: written(folder) >= 8)
+        eventually(lambda: written(folder) >= 8)
         folder.stop.touch()
 
     thread = threading.Thread(target=stop)
@@ -195,10 +195,3 @@ def _forked(work: Callable[[], int]) -> int:
         code = work()
     finally:
         os._exit(code)
-
-
-def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -31,8 +31,7 @@ from easytune.wire import (
 )
 from tests.engine import tiny
 from tests.engine.asking import greedy, said
-
-PATIENCE = 60.0
+from tests.patience import PATIENCE_S
 
 
 class Process:
@@ -58,7 +57,7 @@ class Process:
     def until(self, wanted: Callable[[Any], bool]) -> Any:
         """Wait for a reply that is wanted; the others are kept in `heard`."""
         while True:
-            reply = self._replies.get(timeout=PATIENCE)
+            reply = self._replies.get(timeout=PATIENCE_S)
             assert reply is not None, "the host ended"
             self.heard.append(reply)
             if wanted(reply):

@@ -2,11 +2,8 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -16,6 +13,7 @@ from easytune.job import JobFolder
 from easytune.services.dispatch import Dispatcher
 from easytune.services.runs import Runs
 from easytune.services.story import Story
+from tests.patience import eventually
 
 STAND_IN = Path(__file__).parent / "stand_in.py"
 
@@ -68,17 +66,6 @@ def tiny_config(folder: Path) -> TrainConfig:
     return TrainConfig().changed(
         model__base_model=str(model), data__datasets=(str(folder / "rows.jsonl"),)
     )
-
-
-def eventually(
-    look: Callable[[], Any], explain: Callable[[], str] = str, seconds: float = 20
-) -> Any:
-    """Return what `look` returns once that is true."""
-    give_up = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < give_up, explain()
-        time.sleep(0.02)
-    return found
 
 
 def is_gone(pid: int) -> bool:

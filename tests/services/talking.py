@@ -11,7 +11,7 @@ from easytune.services.chat import Answering, Chat, Question
 from easytune.services.questions import Update
 from easytune.services.runs import Runs
 from easytune.wire import Turn
-from tests.services.lab import eventually
+from tests.patience import eventually
 
 STAND_IN = Path(__file__).parent / "stand_in_host.py"
 GREEDY = SamplingSection(temperature=0, max_new_tokens=24)

@@ -21,8 +21,9 @@ from easytune.services.questions import Update
 from easytune.services.runs import Runs
 from easytune.wire import Began, Ended, Piece, Turn
 from tests.conftest import ROOT
+from tests.patience import eventually
 from tests.services import trained
-from tests.services.lab import eventually, is_gone
+from tests.services.lab import is_gone
 from tests.services.talking import GREEDY, Reading, ask, question, read, stand_in_chat
 
 
@@ -141,7 +142,7 @@ def test_the_hosts_end_with_the_process_that_started_them(
         parent.kill()
         parent.wait()
 
-        eventually(lambda pid=pid: is_gone(pid), seconds=5)
+        eventually(lambda pid=pid: is_gone(pid))
 
 
 @pytest.mark.parametrize(("word", "code"), [("die", "host_killed"), ("crash", "host_crashed")])

@@ -12,7 +12,8 @@ from easytune.data.tasks import FactsTask, TaskFolder, folder_of
 from easytune.dataset_errors import TaskActive, TaskUnknown
 from easytune.services import data_tasks
 from easytune.services.data_tasks import DataTasks
-from tests.services.lab import eventually, is_gone
+from tests.patience import PATIENCE_S, eventually
+from tests.services.lab import is_gone
 
 STAND_IN = Path(__file__).parent / "stand_in_task.py"
 TASK = FactsTask(reference="dataset:any@1")
@@ -41,7 +42,7 @@ def test_a_task_tells_how_far_it_is_and_what_came_of_it(home: Path) -> None:
     left = eventually(lambda: tasks.get(task_id).seconds_left)
     story = tasks.get(task_id)
     (folder.path / "go").touch()
-    ended = tasks.wait(task_id, timeout=20)
+    ended = tasks.wait(task_id, timeout=PATIENCE_S)
 
     assert (story.state, story.phase, story.total) == ("running", "read", 1000)
     assert 10 < left < 60
@@ -59,7 +60,7 @@ def test_a_third_task_waits_until_one_of_two_has_ended(home: Path) -> None:
 
     waiting = [tasks.get(each).state for each in (first, second, third)]
     (folder.path / "go").touch()
-    tasks.wait(first, timeout=20)
+    tasks.wait(first, timeout=PATIENCE_S)
 
     assert waiting == ["running", "running", "waiting"]
     assert eventually(lambda: tasks.get(third).state == "running")
@@ -82,7 +83,7 @@ def test_a_cancelled_task_ends_by_itself(home: Path) -> None:
     task_id, folder = _running(tasks, home)
 
     tasks.cancel(task_id)
-    story = tasks.wait(task_id, timeout=20)
+    story = tasks.wait(task_id, timeout=PATIENCE_S)
 
     assert story.state == "cancelled"
     assert story.error
@@ -100,7 +101,7 @@ def test_a_deaf_task_is_killed_with_all_it_started(
 
     tasks.cancel(task_id)
     asked = tasks.get(task_id)
-    story = tasks.wait(task_id, timeout=20)
+    story = tasks.wait(task_id, timeout=PATIENCE_S)
 
     assert asked.cancelling
     assert story.state == "cancelled"
@@ -114,7 +115,7 @@ def test_a_killed_worker_is_lost_and_its_children_are_ended(home: Path) -> None:
     child = int((folder.path / "child").read_text())
 
     os.kill(_pid(folder), signal.SIGKILL)
-    story = tasks.wait(task_id, timeout=20)
+    story = tasks.wait(task_id, timeout=PATIENCE_S)
 
     assert story.state == "lost"
     assert eventually(lambda: is_gone(child))
@@ -138,13 +139,13 @@ def test_a_task_goes_on_when_the_process_that_started_it_is_killed(home: Path) -
     (folder_of(home) / task_id / "go").touch()
 
     assert story.state == "running"
-    assert DataTasks(home).wait(task_id, timeout=20).state == "finished"
+    assert DataTasks(home).wait(task_id, timeout=PATIENCE_S).state == "finished"
 
 
 def test_an_error_nobody_foresaw_is_told_with_the_log(home: Path) -> None:
     tasks = _tasks(home, "failing")
 
-    story = tasks.wait(tasks.start(TASK), timeout=20)
+    story = tasks.wait(tasks.start(TASK), timeout=PATIENCE_S)
 
     assert story.state == "failed"
     assert story.error
@@ -160,7 +161,7 @@ def test_only_a_task_that_has_ended_can_be_forgotten(home: Path) -> None:
     with pytest.raises(TaskActive):
         tasks.forget(task_id)
     (folder.path / "go").touch()
-    tasks.wait(task_id, timeout=20)
+    tasks.wait(task_id, timeout=PATIENCE_S)
     tasks.forget(task_id)
 
     assert tasks.list() == []
@@ -175,7 +176,7 @@ def test_old_tasks_are_forgotten(home: Path) -> None:
     tasks = _tasks(home)
     task_id, folder = _running(tasks, home)
     (folder.path / "go").touch()
-    tasks.wait(task_id, timeout=20)
+    tasks.wait(task_id, timeout=PATIENCE_S)
 
     tasks.forget_old()
     kept = [story.id for story in tasks.list()]

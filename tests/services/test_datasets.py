@@ -23,10 +23,9 @@ from easytune.services import datasets as services_datasets
 from easytune.services.data_tasks import TaskStory
 from easytune.services.datasets import Datasets
 from easytune.services.uploads import FOLDER as UPLOADS
-from tests.services.lab import Lab, eventually
+from tests.patience import PATIENCE_S, eventually
+from tests.services.lab import Lab
 from tests.services.made_datasets import answers_of, make_dataset
-
-PATIENCE_S = 60
 
 
 def _lines(*answers: str) -> str:
@@ -120,7 +119,7 @@ def test_an_import_into_an_unknown_dataset_is_refused_at_once(
 
 def test_a_killed_import_leaves_nothing(home: Path, datasets: Datasets, tmp_path: Path) -> None:
     task = datasets.import_files([_big_file(tmp_path)], "Big")
-    eventually(lambda: datasets.tasks.get(task).done, seconds=PATIENCE_S)
+    eventually(lambda: datasets.tasks.get(task).done)
     assert list((home / "datasets").glob(".new-*"))
 
     process = records.read(folder_of(home) / task / "process.json") or {}
@@ -136,7 +135,7 @@ def test_a_killed_import_leaves_nothing(home: Path, datasets: Datasets, tmp_path
 def test_a_cancelled_import_leaves_nothing(home: Path, datasets: Datasets, tmp_path: Path) -> None:
     [moved] = datasets.adopt([_big_file(tmp_path)])
     task = datasets.import_files([moved], "Big")
-    eventually(lambda: datasets.tasks.get(task).done, seconds=PATIENCE_S)
+    eventually(lambda: datasets.tasks.get(task).done)
     assert list((home / "datasets").glob(".new-*"))
 
     datasets.tasks.cancel(task)
@@ -270,7 +269,7 @@ def test_what_filters_ask_for_is_noted_after_an_import(
 
     _ended(datasets, datasets.import_files([file], "Rows"))
 
-    eventually(lambda: datasets.library.unnoted_bytes("rows") == 0, seconds=PATIENCE_S)
+    eventually(lambda: datasets.library.unnoted_bytes("rows") == 0)
     datasets.close()
 
 

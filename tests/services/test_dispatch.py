@@ -8,7 +8,8 @@ import threading
 import time
 
 from easytune.services import folders, processes
-from tests.services.lab import STAND_IN, Lab, eventually, is_gone
+from tests.patience import eventually
+from tests.services.lab import STAND_IN, Lab, is_gone
 
 
 def test_a_second_run_waits_its_turn_and_then_runs(lab: Lab) -> None:

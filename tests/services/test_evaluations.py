@@ -34,7 +34,8 @@ from easytune.services.evaluation_story import EvaluationStory
 from easytune.services.evaluations import Evaluations
 from easytune.services.room import Room
 from easytune.services.runs import Runs
-from tests.services.lab import Lab, eventually
+from tests.patience import eventually
+from tests.services.lab import Lab
 from tests.services.made_datasets import make_dataset
 
 STAND_IN = Path(__file__).parent / "stand_in_evaluator.py"

@@ -14,7 +14,8 @@ from easytune.services.chat import Chat
 from easytune.services.pool import Pool
 from easytune.settings import InferenceSection, Settings
 from easytune.wire import Began
-from tests.services.lab import Lab, eventually, is_gone
+from tests.patience import eventually
+from tests.services.lab import Lab, is_gone
 from tests.services.talking import Reading, ask, question, stand_in_chat
 
 # What a stand-in holds, and a budget that has room for two of them but not for three.

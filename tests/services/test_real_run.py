@@ -9,7 +9,8 @@ from easytune.services import submission
 from easytune.services.dispatch import Dispatcher
 from easytune.services.story import step_of
 from tests.engine.tiny import save_folder, save_rows
-from tests.services.lab import Lab, eventually, is_gone
+from tests.patience import eventually
+from tests.services.lab import Lab, is_gone
 
 
 def test_a_run_killed_in_mid_training_is_resumed_to_its_end(lab: Lab, tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_a_run_killed_in_mid_training_is_resumed_to_its_end(lab: Lab, tmp_path: 
     dispatcher = Dispatcher(lab.home)
     first = lab.runs.submit(config)
     assert dispatcher.tick() == first
-    eventually(lambda: lab.runs.resume_choices(first), lambda: lab.runs.report(first), 120)
+    eventually(lambda: lab.runs.resume_choices(first), lambda: lab.runs.report(first))
     runner, worker = lab.pids(first)
     os.kill(runner, signal.SIGKILL)
     assert lab.wait(first, "lost").checkpoints

@@ -10,7 +10,8 @@ from pathlib import Path
 from easytune import records
 from easytune.job import JobFolder
 from easytune.services import processes, runner
-from tests.services.lab import STAND_IN, Lab, eventually, is_gone
+from tests.patience import eventually
+from tests.services.lab import STAND_IN, Lab, is_gone
 
 
 def run_runner(folder: JobFolder, behaviour: str) -> subprocess.CompletedProcess[str]:

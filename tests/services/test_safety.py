@@ -15,7 +15,7 @@ from easytune.services.runs import Runs
 from easytune.services.safety import Remedies
 from tests.engine import refusing
 from tests.engine.evaluated import questions
-from tests.services.lab import eventually
+from tests.patience import eventually
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from easytune.i18n import t
 from easytune.job import JobFolder
 from easytune.services import processes
 from easytune.services.story import Story
-from tests.services.lab import Lab, eventually, write_events
+from tests.patience import eventually
+from tests.services.lab import Lab, write_events
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 

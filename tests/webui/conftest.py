@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from easytune import job, locks, paths
 from easytune.config import TrainConfig
 from easytune.job import Job, JobFolder
 from easytune.services import dispatch, processes
-from tests.conftest import PATIENCE_MS
+from tests.conftest import new_visitor
+from tests.patience import eventually
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 StartRun = Callable[..., JobFolder]
@@ -22,8 +22,7 @@ StartRun = Callable[..., JobFolder]
 @pytest.fixture(scope="module")
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """A browser that keeps the app's scripts from page to page."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    context.set_default_timeout(PATIENCE_MS)
+    context = new_visitor(browser)
     yield context
     context.close()
 
@@ -49,8 +48,5 @@ def _start_run(
             stdin=subprocess.DEVNULL,
             **processes.detached(),
         )
-        deadline = time.monotonic() + 20
-        while not folder.process.exists():
-            assert time.monotonic() < deadline, "the runner did not start"
-            time.sleep(0.01)
+        eventually(folder.process.exists, lambda: "the runner did not start")
     return folder

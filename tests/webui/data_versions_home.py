@@ -14,7 +14,7 @@ from easytune.data.versions.edits import Drop, Replace
 from easytune.data.versions.library import Library
 from easytune.data.versions.manifest import Imported
 from easytune.job import Job
-from tests.conftest import AppServer, end_processes_of, environment_for
+from tests.conftest import AppServer, end_processes_of, environment_for, new_visitor
 
 TITLES = ("Tea house", "Tea room", "Tea garden")
 SOURCE = "tea.jsonl"
@@ -74,10 +74,7 @@ def batch(values: list[dict[str, Any]], held_out: list[bool] | None = None) -> B
 
 def entered(browser: Browser, server: AppServer) -> Iterator[Page]:
     """Yield a page on the Data tab, and close it in the end."""
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, locale="en-US", accept_downloads=True
-    )
-    context.set_default_timeout(60_000)
+    context = new_visitor(browser)
     page = context.new_page()
     page.goto(server.url)
     page.locator("button[role=tab]", has_text="Data").first.click()

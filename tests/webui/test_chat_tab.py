@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.conftest import new_visitor
 from tests.webui.chat_page import (
     RAMBLER,
     answers,
@@ -126,7 +127,7 @@ def test_a_closed_tab_ends_the_answer_and_keeps_what_there_is(
 ) -> None:
     _ramble(shared_app, chat)
     chat.close()
-    other = browser.new_context(locale="en-US").new_page()
+    other = new_visitor(browser).new_page()
     open_chat(other, shared_app)
     other.locator("[data-conversation]").first.locator(".et-pick").click()
     expect(answers(other)).to_contain_text("Stopped.")

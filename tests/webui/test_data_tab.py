@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from easytune.data.versions.library import Library
-from tests.conftest import AppServer
+from tests.conftest import AppServer, new_visitor
 from tests.webui import data_page
 from tests.webui.data_page import bring_in, drop, enter, panel, row, write
 
@@ -19,8 +19,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """A browser that keeps the app's scripts from page to page."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    context.set_default_timeout(60_000)
+    context = new_visitor(browser)
     yield context
     context.close()
 

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +21,7 @@ from easytune.webui.context import Context
 from easytune.webui.evaluate_setup import SetupPanel
 from easytune.webui.evaluate_setup_handlers import SetupHandlers
 from tests.conftest import AppServer, end_processes_of, environment_for
+from tests.patience import eventually
 from tests.webui import compare_page
 
 WORKER = Path(__file__).with_name("stand_in_evaluator.py")
@@ -121,10 +121,7 @@ class Scene:
         worker = [sys.executable, str(WORKER), str(pause), str(waiting)]
         command = [sys.executable, "-m", "easytune.services.runner", str(waiting), "--", *worker]
         subprocess.Popen(command, stdin=subprocess.DEVNULL, **processes.detached())
-        deadline = time.monotonic() + 20
-        while not (waiting / "process.json").exists():
-            assert time.monotonic() < deadline, "the runner did not start"
-            time.sleep(0.02)
+        eventually((waiting / "process.json").exists, lambda: "the runner did not start")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The page is told what changed, and nothing else."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from easytune.services.catalogue import Catalogue
 from easytune.services.evaluations import Evaluations
 from easytune.services.runs import Runs
 from easytune.webui.job_monitor import PARTS, Monitor
+from tests.patience import eventually
 
 StartRun = Callable[..., Any]
 
 
 def test_a_page_that_shows_everything_is_told_nothing(home: Path, start_run: StartRun) -> None:
     folder = start_run(home, steps=2)
-    _wait_for(folder.exit)
+    eventually(folder.exit.exists)
     monitor = _monitor(home)
     first = monitor.changes("", None, "en")
     assert first is not None
@@ -28,11 +28,11 @@ def test_a_page_that_shows_everything_is_told_nothing(home: Path, start_run: Sta
 
 def test_a_new_run_changes_the_picker_but_not_the_open_run(home: Path, start_run: StartRun) -> None:
     older = start_run(home, steps=2, name="older")
-    _wait_for(older.exit)
+    eventually(older.exit.exists)
     monitor = _monitor(home)
     _, shown, _ = monitor.changes(older.id, None, "en") or ("", {}, {})
     newer = start_run(home, steps=2, name="newer")
-    _wait_for(newer.exit)
+    eventually(newer.exit.exists)
     after = monitor.changes(older.id, shown, "en")
     assert after is not None
     assert after[0] == older.id
@@ -44,7 +44,7 @@ def test_another_language_translates_what_the_server_writes(
     home: Path, start_run: StartRun
 ) -> None:
     folder = start_run(home, steps=2, ending="out_of_memory")
-    _wait_for(folder.exit)
+    eventually(folder.exit.exists)
     monitor = _monitor(home)
     _, shown, english = monitor.changes("", None, "en") or ("", {}, {})
     _, _, chinese = monitor.changes(folder.id, shown, "zh") or ("", {}, {})
@@ -62,10 +62,3 @@ def test_without_a_run_the_page_says_what_to_do(home: Path) -> None:
 def _monitor(home: Path) -> Monitor:
     runs = Runs(home)
     return Monitor(runs, Library(home), Evaluations(home, runs, Catalogue(home, runs)))
-
-
-def _wait_for(exit_file: Path) -> None:
-    deadline = time.monotonic() + 20
-    while not exit_file.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

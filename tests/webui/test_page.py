@@ -1,7 +1,6 @@
 """The page in a real browser: language, light and dark, the live run, reload, kill and restart."""
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from easytune import job, paths
 from easytune.config import TrainConfig
 from easytune.job import Job
+from tests.conftest import new_visitor
+from tests.patience import eventually
 
 StartRun = Callable[..., Any]
 pytestmark = pytest.mark.browser
@@ -57,8 +58,8 @@ def test_dark_and_light_are_chosen_by_the_visitor_and_remembered(
 def test_six_tabs_of_one_browser_all_stay_alive(
     shared_app: Any, browser: Browser, start_run: StartRun
 ) -> None:
-    folder = start_run(shared_app.home, steps=4000, pause=0.1, name="seen by six")
-    context = browser.new_context(locale="en-US")
+    folder = start_run(shared_app.home, steps=9000, pause=0.1, name="seen by six")
+    context = new_visitor(browser)
     pages = [context.new_page() for _ in range(6)]
     for each in pages:
         _open(each, shared_app)
@@ -68,7 +69,7 @@ def test_six_tabs_of_one_browser_all_stay_alive(
         expect(each.locator(".et-under")).not_to_contain_text(f"Step {before} of")
     context.close()
     folder.stop.touch()
-    _wait_for(folder.exit)
+    eventually(folder.exit.exists)
 
 
 def test_a_run_appears_live_and_is_there_after_a_reload(
@@ -90,14 +91,14 @@ def test_a_run_appears_live_and_is_there_after_a_reload(
     expect(page.locator("#et-chart path.et-training").first).to_be_visible()
     assert _step(page) >= before
     folder.stop.touch()
-    _wait_for(folder.exit)
+    eventually(folder.exit.exists)
 
 
 def test_after_kill_9_and_a_restart_the_run_is_live_and_stop_works(
     start_app: Callable[..., Any], home: Path, page: Page, start_run: StartRun
 ) -> None:
     first = start_app()
-    folder = start_run(home, steps=600, pause=0.1)
+    folder = start_run(home, steps=9000, pause=0.1)
     _open(page, first)
     _expect_state(page, "running")
     first.kill()
@@ -144,11 +145,11 @@ def test_severe_forgetting_is_told_with_remedies_of_one_click(
     expect(page.locator(".toast-body")).to_contain_text("holds the proposed settings")
     expect(page.locator(".et-categories")).to_be_visible()
     earlier = page.locator("[data-remedy=earlier]")
-    expect(earlier).to_contain_text("step 24 has 85 % of the learning and 36 % of the forgetting")
+    expect(earlier).to_contain_text("step 32 has 97 % of the learning and 64 % of the forgetting")
     page.locator("#section-data .label-wrap").click()
     expect(page.get_by_label("Replay share")).to_have_value("0.25")
     earlier.get_by_role("button").click()
-    expect(page.locator("#chat-model input")).to_have_value(re.compile("forgets · step 24"))
+    expect(page.locator("#chat-model input")).to_have_value(re.compile("forgets · step 32"))
 
 
 def test_a_queued_run_can_be_taken_out_and_put_back_into_the_form(
@@ -177,14 +178,14 @@ def test_a_queued_run_can_be_taken_out_and_put_back_into_the_form(
     expect(page.get_by_label("Batch size")).to_have_value("3")
     assert not waiting.process.exists()
     running.stop.touch()
-    _wait_for(running.exit)
+    eventually(running.exit.exists)
 
 
 def test_runs_are_listed_opened_and_deleted_after_asking(
     app: Any, home: Path, page: Page, start_run: StartRun
 ) -> None:
     older = start_run(home, steps=2, name="older run")
-    _wait_for(older.exit)
+    eventually(older.exit.exists)
     start_run(home, steps=2, name="newer run")
     _open(page, app)
     page.get_by_role("tab", name="Runs", exact=True).click()
@@ -222,10 +223,3 @@ def _background(page: Page) -> list[int]:
     page.wait_for_timeout(300)
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     return [int(part) for part in re.findall(r"\d+", colour)[:3]]
-
-
-def _wait_for(exit_file: Path) -> None:
-    deadline = time.monotonic() + 20
-    while not exit_file.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from easytune.config import TrainConfig
 from easytune.config_file import load_file
-from tests.conftest import PATIENCE_MS, AppServer
+from tests.conftest import AppServer, new_visitor
 
 pytestmark = pytest.mark.browser
 RANK = "#option-lora-rank input"
@@ -272,8 +272,7 @@ def test_the_whole_form_speaks_chinese_at_once(tab: Page) -> None:
 
 
 def test_the_form_fits_a_narrow_screen(browser: Browser, shared_app: AppServer) -> None:
-    context = browser.new_context(viewport={"width": 400, "height": 800}, locale="en-US")
-    context.set_default_timeout(PATIENCE_MS)
+    context = new_visitor(browser, 400, 800)
     page = _open(context.new_page(), shared_app)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 400

@@ -70,7 +70,7 @@ def load(options: DataSection, seed: int = 42, home: Path | None = None) -> Data
         train=train + general.rows,
         held_out=held_out,
         problems=problems,
-        notices=[notice for each in everything for notice in each.notices],
+        notices=_once(notice for each in everything for notice in each.notices),
         fingerprint=_fingerprint(everything, options, seed),
         read=read,
         left_out=left_out,
@@ -84,6 +84,15 @@ def source_files(options: DataSection, home: Path | None = None) -> list[Path]:
     named = [*options.datasets, options.held_out_file or ""]
     named += [options.replay] if options.replay_share > 0 else []
     return [path for name in filter(None, named) for path in sources.files(name, home)]
+
+
+def _once(notices: Iterable[Notice]) -> list[Notice]:
+    """Return each notice once: rows to learn from and general rows may come from one file."""
+    found: list[Notice] = []
+    for notice in notices:
+        if notice not in found:
+            found.append(notice)
+    return found
 
 
 def _held_out_file(options: DataSection, seed: int, home: Path | None) -> Gathered | None:

@@ -19,15 +19,13 @@ from easytune.engine.reporting import Reporter
 from easytune.engine.stopping import StopSignal
 from easytune.errors import CheckInterrupted, EasyTuneError, OutOfMemory, Unexpected
 from easytune.events import Failed, Finished, Notice, Phase, Stopped, Swept, Trial
-from easytune.job import CheckWishes, Job, JobFolder
+from easytune.job import ENDING_SIGNALS, CheckWishes, Job, JobFolder
 
 TRIALS = "trials"
 FACTS = "facts.json"
 COMMAND = [sys.executable, "-m", "easytune.engine.trial"]
 _POLL_S = 0.1
 _NEAR_LIMIT = 0.7
-# By which somebody ends a process. The others are sent for what the process itself did.
-_ENDING_SIGNALS = (1, 2, 9, 15)
 _LOG_TAIL = 20_000
 
 
@@ -211,7 +209,7 @@ class _Attempt:
             device = machine.device(self.config.memory.device)
             problem: EasyTuneError = OutOfMemory(device, self.config.schedule.batch_size)
             return _ended(problem, short=True)
-        if code is not None and -code in _ENDING_SIGNALS:
+        if code is not None and -code in ENDING_SIGNALS:
             return _ended(CheckInterrupted())
         return _ended(Unexpected(self._last_words(code)))
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from easytune import errors, events, locks, records
 from easytune.errors import EasyTuneError
 from easytune.events import Event, Failed, Finished, Notice, Stopped
-from easytune.job import JobFolder
+from easytune.job import ENDING_SIGNALS, JobFolder
 from easytune.services import log, processes
 
 State = Literal[
@@ -19,8 +19,6 @@ StopStage = Literal["asked", "terminating", "killing"]
 ACTIVE: frozenset[State] = frozenset({"starting", "running", "stopping"})
 ENDED: frozenset[State] = frozenset({"finished", "stopped", "failed", "crashed", "lost"})
 
-# Signals by which somebody ends a process. The others are sent for what the process itself did.
-ENDING_SIGNALS = {1, 2, 3, 9, 15}
 KILL = 9
 _ENDING_REACH = 64 * 1024
 

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from easytune import oom, paths, wire
 from easytune.errors import EasyTuneError, Unexpected
 from easytune.inference_errors import HostCrashed, HostKilled, HostOutOfMemory
-from easytune.job import slug
+from easytune.job import ENDING_SIGNALS, slug
 from easytune.services import memory, processes
-from easytune.services.evidence import ENDING_SIGNALS, KILL
+from easytune.services.evidence import KILL
 from easytune.wire import Began, Column, Ended, Piece, Queued, Reply, Request
 
 COMMAND = (sys.executable, "-m", "easytune.engine.host")

@@ -109,9 +109,8 @@ def _figures(preview: Preview, max_length: int, lang: str) -> str:
 
 
 def _notices(preview: Preview, lang: str) -> str:
-    # Rows of the user and general rows may tell the same.
-    said = dict.fromkeys(t(f"notice.{code}", lang, **values) for code, values in preview.notices)
-    return _list([*said]) if said else ""
+    said = [t(f"notice.{code}", lang, **values) for code, values in preview.notices]
+    return _list(said) if said else ""
 
 
 def _dropped(preview: Preview, lang: str) -> str:
