@@ -13,8 +13,9 @@ from easytune.data.formats import Layout
 from easytune.data.stored import Batch, row_id, row_text
 from easytune.data.versions.library import Library
 from easytune.data.versions.manifest import Imported
-from easytune.errors import FileMissing, HeldOutMissing, NothingToAsk, RunMissing
+from easytune.errors import FileMissing, RunMissing
 from easytune.evaluation import EvaluateConfig
+from easytune.evaluation_errors import HeldOutMissing, NothingToAsk
 from easytune.evaluation_files import Candidate, Finding, Order
 from easytune.job import Job
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from easytune.engine.evaluating import projection
 from easytune.engine.evaluating.projection import Copy, Request
-from easytune.errors import RemedyUnfit
+from easytune.evaluation_errors import RemedyUnfit
 
 LAYER = "model.layers.0.self_attn.q_proj"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from easytune import config_file
-from easytune.errors import EvaluationUnfinished, ThresholdUnknown
 from easytune.evaluation import EvaluateConfig
+from easytune.evaluation_errors import EvaluationUnfinished, ThresholdUnknown
 from easytune.services import evaluation_report, evaluation_thresholds
 from easytune.services.catalogue import Catalogue
 from easytune.services.evaluation_report import Form

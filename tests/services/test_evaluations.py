@@ -13,18 +13,16 @@ import pytest
 
 from easytune import demo
 from easytune.dataset_errors import VersionUnknown
-from easytune.errors import (
+from easytune.errors import FileMissing, ModelMissing, RunMissing
+from easytune.evaluation import EvaluateConfig
+from easytune.evaluation_errors import (
     CandidateChanged,
     EvaluationActive,
     EvaluationInvalid,
     EvaluationMissing,
-    FileMissing,
     HeldOutMissing,
-    ModelMissing,
     NothingToAsk,
-    RunMissing,
 )
-from easytune.evaluation import EvaluateConfig
 from easytune.inference_errors import ModelUnknown
 from easytune.services import folders
 from easytune.services.catalogue import Catalogue

@@ -12,11 +12,11 @@ from easytune.errors import (
     DiskFull,
     FileMissing,
     ModelIncomplete,
-    NotLonger,
     OutputNotEmpty,
     RunActive,
     RunMissing,
 )
+from easytune.evaluation_errors import NotLonger
 from easytune.services import submission
 from easytune.services.log import tail, without_secrets
 from tests.services.lab import Lab, write_events

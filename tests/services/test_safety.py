@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from easytune.engine import evaluator
-from easytune.errors import EasyTuneError, RemedyUnfit
+from easytune.errors import EasyTuneError
 from easytune.evaluation import EvaluateConfig
+from easytune.evaluation_errors import RemedyUnfit
 from easytune.evaluation_files import Candidate
 from easytune.services.catalogue import Catalogue
 from easytune.services.evaluations import Evaluations

@@ -16,7 +16,7 @@ from easytune.api.evaluation_bodies import (
 )
 from easytune.api.languages import preferred
 from easytune.api.services import Services
-from easytune.errors import EvaluationUnfinished
+from easytune.evaluation_errors import EvaluationUnfinished
 from easytune.services import evaluation_report
 from easytune.services.evaluation_report import MEDIA, Form
 from easytune.services.evaluations import Evaluations

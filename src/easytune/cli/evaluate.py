@@ -11,7 +11,8 @@ from rich.table import Table
 from easytune.cli import chosen, showing
 from easytune.cli.evaluate_arguments import Bound
 from easytune.cli.follow import clock, interruptions
-from easytune.errors import FolderUnwritable, ReportUnknown
+from easytune.errors import FolderUnwritable
+from easytune.evaluation_errors import ReportUnknown
 from easytune.i18n import t
 from easytune.services import evaluation_report, evaluation_thresholds
 from easytune.services.catalogue import Catalogue

@@ -27,8 +27,9 @@ from easytune.data.rows import Problem, reasons_text
 from easytune.data.sources import Source
 from easytune.data.stored import PREFIX
 from easytune.data.versions.rows import Rows
-from easytune.errors import EasyTuneError, HeldOutMissing, NothingToAsk, RunMissing
+from easytune.errors import EasyTuneError, RunMissing
 from easytune.evaluation import EvaluateConfig
+from easytune.evaluation_errors import HeldOutMissing, NothingToAsk
 from easytune.evaluation_files import Finding, TestRow, TestSet
 from easytune.job import Job, JobFolder, run_name
 

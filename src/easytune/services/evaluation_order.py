@@ -9,17 +9,9 @@ from easytune.data import sources, stored, test_sets
 from easytune.data.stored import Reference
 from easytune.data.test_sets import HELD_OUT
 from easytune.data.versions.library import Library
-from easytune.errors import (
-    ConfigInvalid,
-    ConfigUnreadable,
-    EvaluationInvalid,
-    FileMissing,
-    HeldOutMissing,
-    ModelMissing,
-    NothingToAsk,
-    RunMissing,
-)
+from easytune.errors import ConfigInvalid, ConfigUnreadable, FileMissing, ModelMissing, RunMissing
 from easytune.evaluation import EvaluateConfig
+from easytune.evaluation_errors import EvaluationInvalid, HeldOutMissing, NothingToAsk
 from easytune.evaluation_files import Candidate, Order
 from easytune.inference_errors import ModelUnknown
 from easytune.job import JobFolder

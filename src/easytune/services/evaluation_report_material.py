@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from easytune.errors import EvaluationUnfinished
+from easytune.evaluation_errors import EvaluationUnfinished
 from easytune.evaluation_files import (
     Candidate,
     Order,

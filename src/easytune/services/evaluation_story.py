@@ -11,7 +11,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from easytune import events, records
-from easytune.errors import EvaluationInterrupted
+from easytune.evaluation_errors import EvaluationInterrupted
 from easytune.evaluation_files import EvaluationFolder, Order, Result
 from easytune.events import Answered, Event, Failed, Finished, Notice, Phase, Started, Stopped
 from easytune.services import evidence as proof

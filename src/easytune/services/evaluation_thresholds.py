@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from easytune import forgetting
-from easytune.errors import ThresholdUnknown
 from easytune.evaluation import EvaluateConfig
+from easytune.evaluation_errors import ThresholdUnknown
 from easytune.evaluation_files import Order, Result
 from easytune.scoring import MEASURES
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from easytune import job, paths, records
-from easytune.errors import CandidateChanged, EvaluationActive, EvaluationMissing
 from easytune.evaluation import EvaluateConfig
+from easytune.evaluation_errors import CandidateChanged, EvaluationActive, EvaluationMissing
 from easytune.evaluation_files import (
     Candidate,
     EvaluationFolder,

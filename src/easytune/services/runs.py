@@ -10,14 +10,8 @@ from typing import Any
 from easytune import checkpoints, job, paths, records
 from easytune.config import TrainConfig
 from easytune.data.versions.library import Library
-from easytune.errors import (
-    CheckpointInvalid,
-    FileMissing,
-    NotLonger,
-    OutputNotEmpty,
-    RunActive,
-    RunMissing,
-)
+from easytune.errors import CheckpointInvalid, FileMissing, OutputNotEmpty, RunActive, RunMissing
+from easytune.evaluation_errors import NotLonger
 from easytune.job import Job, JobFolder
 from easytune.remedies import free_folder
 from easytune.services import data_links, discovery, folders, log, strength, submission

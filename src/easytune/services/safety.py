@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Literal
 
 from easytune import job, paths, records, refusals
-from easytune.errors import (
-    EasyTuneError,
+from easytune.errors import EasyTuneError, FileMissing, FolderUnwritable
+from easytune.evaluation_errors import (
     EvaluationMissing,
-    FileMissing,
-    FolderUnwritable,
     RemedyInterrupted,
     RemedyMissing,
     RemedyUnfit,

@@ -8,7 +8,8 @@ from zlib import crc32
 
 import gradio as gr
 
-from easytune.errors import EasyTuneError, EvaluationMissing
+from easytune.errors import EasyTuneError
+from easytune.evaluation_errors import EvaluationMissing
 from easytune.services.evaluation_story import EvaluationStory
 from easytune.services.evaluations import EvaluationSummary
 from easytune.services.evidence import ENDED

@@ -10,8 +10,9 @@ import gradio as gr
 from easytune import config_file
 from easytune.config_file import Loaded
 from easytune.data.stored import Reference
-from easytune.errors import EasyTuneError, EvaluationInvalid, FileMissing
+from easytune.errors import EasyTuneError, FileMissing
 from easytune.evaluation import EvaluateConfig
+from easytune.evaluation_errors import EvaluationInvalid
 from easytune.i18n import t
 from easytune.webui import config_bar, evaluate_progress_view, evaluate_setup_choices, pickers
 from easytune.webui.context import Context

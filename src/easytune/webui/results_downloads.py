@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from easytune import i18n
-from easytune.errors import EasyTuneError, EvaluationMissing, EvaluationUnfinished
+from easytune.errors import EasyTuneError
+from easytune.evaluation_errors import EvaluationMissing, EvaluationUnfinished
 from easytune.i18n import t
 from easytune.webui.context import LANGUAGE_COOKIE, Context
 from easytune.webui.spoken import sentence

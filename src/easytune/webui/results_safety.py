@@ -4,7 +4,8 @@ from typing import Any
 
 import gradio as gr
 
-from easytune.errors import EasyTuneError, EvaluationUnfinished
+from easytune.errors import EasyTuneError
+from easytune.evaluation_errors import EvaluationUnfinished
 from easytune.i18n import t
 from easytune.webui import clicks, results_remedies_view
 from easytune.webui import data_figures as figures

@@ -27,7 +27,8 @@ from torch import Tensor
 from easytune import records
 from easytune.engine import hardware
 from easytune.engine.failures import classify, first_line
-from easytune.errors import ModelIncomplete, RemedyUnfit
+from easytune.errors import ModelIncomplete
+from easytune.evaluation_errors import RemedyUnfit
 
 REQUEST, DONE, FAILED = "request.json", "done.json", "failed.json"
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
