@@ -18,8 +18,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from playwright.sync_api import Error as PlaywrightError
 from xdist.scheduler import LoadScopeScheduling
 
-from easytune import machine
-from tests.patience import PATIENCE_MS
+from easytune import locks, machine
+from tests.patience import PATIENCE_MS, PATIENCE_S
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_FLAGS = [
@@ -164,7 +164,17 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # It takes its environment from here.
     from tests.services import trained
 
-    return trained.train(tmp_path_factory.mktemp("trained") / "home")
+    own = tmp_path_factory.getbasetemp()
+    # All workers of xdist share one: their folders are side by side.
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    lock = locks.hold(shared / "trained.lock", patience_s=PATIENCE_S)
+    assert lock is not None
+    with lock:
+        home, done = shared / "trained" / "home", shared / "trained.done"
+        if not done.exists():
+            trained.train(home)
+            done.touch()
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +208,13 @@ def new_visitor(browser: Browser, width: int = 1280, height: int = 900) -> Brows
     context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
     context.set_default_timeout(PATIENCE_MS)
     return context
+
+
+def speak_english(page: Page) -> None:
+    """Turn a page back to English, if a test before left it in another language."""
+    english = page.locator("[data-et-lang=en]")
+    if english.get_attribute("aria-pressed") != "true":
+        english.click()
 
 
 def free_port() -> int:

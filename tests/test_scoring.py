@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from easytune.i18n import has, t
 from easytune.metrics import METRICS
 from easytune.scoring import MEASURES, llamafactory
 from easytune.scoring.figures import Scores
-from easytune.scoring.flips import Span, flips, word_differences
+from easytune.scoring.flips import flips
 
 CONFIG = EvaluateConfig()
 ENGLISH = ["the", "a", "cat", "sat", "on", "mat", "dog's", "12", "v2.0", "Hello,", "end_of", "👍"]
@@ -299,20 +300,26 @@ def test_a_model_that_never_stops_is_named() -> None:
     assert ("answers_cut", 4) in [(one.code, one.values.get("rows")) for one in findings]
 
 
-def test_few_rows_are_too_few_and_some_rows_name_how_many_would_do() -> None:
+def test_a_sentence_says_what_so_many_rows_can_show_and_how_many_would_do() -> None:
     draw = random.Random(4)
     wanted = [f"{n} is the number" for n in range(80)]
     first = [text if draw.random() < 0.5 else "no" for text in wanted]
     second = [text if draw.random() < 0.56 else "no" for text in wanted]
 
-    _, figures, _, _ = _evaluated([first, second], wanted, "exact_match")
-    unsure = scoring.sentence(_of(figures, "exact_match", 1))
-    _, figures, _, _ = _evaluated([first[:30], wanted[:30]], wanted[:30], "exact_match")
-    few = _of(figures, "exact_match", 1)
+    def told(before: list[str], after: list[str], rows: int, lang: str = "en") -> str:
+        texts = [before[:rows], after[:rows]]
+        _, figures, _, _ = _evaluated(texts, wanted[:rows], "exact_match")
+        return scoring.sentence(_of(figures, "exact_match", 1), lang)
 
-    assert unsure.startswith("no difference that these 80 rows can show; about ")
-    assert scoring.sentence(few).startswith("too few to tell: 30 rows")
-    assert scoring.sentence(few, "zh").startswith("行数太少")
+    assert told(first, second, 80).startswith("no difference that these 80 rows can show; about ")
+    few = told(first, second, 30)
+    assert re.fullmatch(r"too few to tell: .* on these 30 rows, p = .*; about \d+ would be .*", few)
+    assert told(first, second, 30, "zh").startswith("行数太少")
+    # Whatever their number: rows that all point the same way are not luck.
+    assert re.fullmatch(r"better by .*\], p < 0.001, on 30 rows", told(first, wanted, 30))
+    assert told(["no"] * 5, wanted, 5).endswith("p = 0.062; about 6 would be needed")
+    assert told(["no"], wanted, 1) == "too few to tell: a single row"
+    assert told(first, first, 30) == "no difference: all 30 rows score the same"
 
 
 def test_every_metric_has_a_name_and_an_explanation_in_both_languages() -> None:
@@ -345,17 +352,3 @@ def test_flips_tell_fixed_from_broken_and_small_changes_from_both() -> None:
     assert [one.kind for one in unsure] == ["fixed", "broken", "same"]
     assert [one.is_same_text for one in exact] == [False, False, True]
     assert exact[1].change == -100
-
-
-def test_word_differences_give_both_texts_back() -> None:
-    before, after = "The cat sat on the mat.", "The dog sat on a mat!"
-
-    spans = word_differences(before, after)
-
-    assert "".join(one.text for one in spans if one.kind != "added") == before
-    assert "".join(one.text for one in spans if one.kind != "removed") == after
-    assert Span("removed", " cat") in spans
-    assert Span("added", " dog") in spans
-    assert word_differences("今天很好", "今天不好") == [
-        Span("same", "今天"), Span("removed", "很"), Span("added", "不"), Span("same", "好"),
-    ]  # fmt: skip

@@ -60,6 +60,24 @@ def test_wilson_holds_shares_near_the_edge_where_a_bootstrap_would_not(share: fl
     assert statistics.wilson(0, 0) == (0, 1)
 
 
+@pytest.mark.parametrize(("better", "worse"), [(0.02, 0.0), (0.1, 0.02), (0.97, 0.0)])
+def test_differences_of_shares_hold_the_truth_even_where_hardly_a_row_changes(
+    better: float, worse: float
+) -> None:
+    draw = np.random.default_rng(9)
+    held = 0
+    for trial in range(TRIALS):
+        rose, fell, _ = draw.multinomial(40, [better, worse, 1 - better - worse])
+        before, after = np.zeros(40), np.zeros(40)
+        after[:rose] = before[rose : rose + fell] = 100
+        found = statistics.paired(before, after, trial, right=100)
+        held += found.low <= 100 * (better - worse) <= found.high
+
+    assert held / TRIALS >= 0.92
+    assert statistics.tango(0, 0, 50) == pytest.approx((-0.0713, 0.0713), abs=1e-4)
+    assert statistics.tango(12, 1, 50) == pytest.approx((0.0942, 0.3595), abs=1e-4)
+
+
 def test_models_that_are_equally_good_are_told_apart_once_in_twenty() -> None:
     draw = np.random.default_rng(4)
     shown = 0

@@ -154,6 +154,8 @@ class Difference(_Record):
     p: float
     """Two-sided, by paired approximate randomisation."""
     rows: int
+    changed: int | None = None
+    """How many of them score differently; None where that was not counted."""
     needed: int | None = None
     """About how many rows a difference of this size would need; None when these suffice."""
 

@@ -58,7 +58,7 @@ class Phase(_Event):
 
 
 class Answered(_Event):
-    """How far an evaluation is with its answers."""
+    """How far an evaluation is with its answers; of a later phase, with what that asks."""
 
     kind: Literal["answered"] = "answered"
     done: int
@@ -66,7 +66,7 @@ class Answered(_Event):
     total: int
     candidate: int
     """Place of the model that is being asked."""
-    batch_size: int
+    batch_size: int | None = None
     rows_per_second: float | None = None
 
 

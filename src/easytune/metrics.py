@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 # Han without the marks of other scripts is Chinese, which sacrebleu's "zh" splits by character.
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 # Kana, Thai, Lao, Burmese, Khmer: no spaces between words, and no tokenizer that needs no model.
-_UNSPACED = re.compile("[\u3040-\u30ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
-_ALONE = re.compile(f"{_HAN.pattern}|{_UNSPACED.pattern}")
+_UNSPACED = re.compile("[\u3040-\u30ff\uff66-\uff9f\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_ALONE = re.compile(_HAN.pattern[:-1] + _UNSPACED.pattern[1:])
+_WORD = re.compile(r"[^\W_]+")
+_PIECE = re.compile(f"{_ALONE.pattern}|(?:(?!{_ALONE.pattern})[^\\W_])+")
 # Counts of answers are kept: scores of a growing batch then cost what was added to it.
 _KEPT = 32_768
 
@@ -89,7 +91,7 @@ def words(text: str) -> list[str]:
     A text without any letter or digit is taken by its characters.
     """
     lower = plain(text).lower()
-    pieces = re.findall(f"(?:{_ALONE.pattern})|(?:(?!{_ALONE.pattern})[^\\W_])+", lower)
+    pieces = (_PIECE if is_unspaced(lower) else _WORD).findall(lower)
     return pieces or [character for character in lower if not character.isspace()]
 
 
@@ -133,8 +135,14 @@ def chrf_counts(answer: str, reference: str) -> tuple[int, ...]:
 
     For n 1 to 6: character n-grams of the answer, of the reference, of both.
     """
-    (counts,) = _chrf()._extract_corpus_statistics([plain(answer)], [[plain(reference)]])
-    return tuple(counts)
+    wanted = _chrf_reference(plain(reference))
+    return tuple(_chrf()._compute_segment_statistics(plain(answer), wanted))
+
+
+# The answers of several models to one row come one after the other.
+@lru_cache(16)
+def _chrf_reference(reference: str) -> dict[str, Any]:
+    return _chrf()._extract_reference_info([reference])
 
 
 def _bleu_tokens(text: str, reference: str) -> str:

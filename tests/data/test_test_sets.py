@@ -59,12 +59,34 @@ def test_a_run_is_asked_what_it_kept_back_and_nothing_it_learned(
     run = submitted(home, config)
     found = read(f"held-out:{run}", home)
     kept = dataset.load(config.data, 7, home)
-    assert found.set.title == "held-out:tone"
+    assert found.set.title == test_sets.title_of(f"held-out:{run}") == "held-out:tone"
     assert [int(row.id) for row in found.rows] == [row.number for row in kept.held_out]
     assert len(found.rows) == 8
     assert {row.reference for row in found.rows}.isdisjoint(
         turns[-1].content for row in kept.train if (turns := row.messages)
     )
+
+
+def test_rows_kept_back_keep_their_names_and_what_there_is_to_choose_from(
+    home: Path, tmp_path: Path
+) -> None:
+    rows = [
+        {
+            "id": f"q-{n}", "prompt": f"question {n}", "options": ["Bern", "Oslo", f"Rome {n}"],
+            "completion": f"Rome {n}" if n % 2 else "C",
+        }
+        for n in range(20)
+    ]  # fmt: skip
+    config = TrainConfig().changed(
+        data__datasets=(rows_file(tmp_path, *rows),), data__held_out_share=0.3
+    )
+    found = read(f"held-out:{submitted(home, config)}", home)
+    assert len(found.rows) == 6
+    for row in found.rows:
+        number = int(row.id.removeprefix("q-"))
+        assert row.messages[-1].content == f"question {number}"
+        learned = ("Bern", "Oslo", f"Rome {number}") if number % 2 else ("A", "B", "C")
+        assert row.choices == learned
 
 
 def test_a_run_whose_data_have_changed_since_is_told(home: Path, tmp_path: Path) -> None:

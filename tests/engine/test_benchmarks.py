@@ -10,8 +10,10 @@ import yaml
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from easytune import events
 from easytune.engine.evaluating import benchmarks
 from easytune.evaluation_files import Benchmarked
+from easytune.events import Answered
 from tests.engine import measuring
 from tests.engine.asking import save_adapter
 
@@ -31,6 +33,13 @@ _WRITTEN: dict[str, Any] = {
     "generation_kwargs": {"until": ["\n"], "max_gen_toks": 8, "do_sample": False},
     "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
 }
+_READ: dict[str, Any] = {
+    "output_type": "loglikelihood_rolling",
+    "doc_to_text": "",
+    "doc_to_target": "{{question}}{{choices[right]}}",
+    "metric_list": [{"metric": "bits_per_byte"}, {"metric": "word_perplexity"}],
+}
+_LOCAL = {"colours": ("acc",), "written": ("exact_match",), "read": ("bits_per_byte",)}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +58,7 @@ def tasks(tmp_path: Path) -> Path:
         for n in range(12)
     ]
     (folder / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    for name, more in (("colours", _CHOICE), ("written", _WRITTEN)):
+    for name, more in (("colours", _CHOICE), ("written", _WRITTEN), ("read", _READ)):
         save_task(folder, name, more)
     return folder
 
@@ -70,7 +79,7 @@ def test_local_tasks_give_what_the_harness_itself_gives_for_base_and_adapter(
 ) -> None:
     models = [measuring.candidate(model_folder), measuring.candidate(adapter, model_folder)]
     session = measuring.session(
-        tmp_path, models, measure__benchmarks=("colours", "written"),
+        tmp_path, models, measure__benchmarks=("colours", "written", str(tasks / "read.yaml")),
         measure__benchmark_folder=str(tasks), loading__precision="fp32",
     )  # fmt: skip
 
@@ -78,17 +87,20 @@ def test_local_tasks_give_what_the_harness_itself_gives_for_base_and_adapter(
 
     session.unload()
     assert session.result.findings == []
+    theirs = [harness_says(model_folder, one, tasks) for one in (None, adapter)]
+    for task, (metric,) in _LOCAL.items():
+        ours = [one.value for one in by_model(session.result.benchmarks, task, metric)]
+        assert ours == pytest.approx([figures[task] for figures in theirs], rel=1e-6)
+    assert theirs[0]["read"] != theirs[1]["read"]
     base, tuned = by_model(session.result.benchmarks, "colours", "acc")
-    assert [base.value, tuned.value] == [
-        harness_says(model_folder, None, tasks), harness_says(model_folder, adapter, tasks)
-    ]  # fmt: skip
     assert (base.rows, base.against_first) == (12, None)
     assert tuned.against_first is not None
     assert tuned.against_first.value == pytest.approx(tuned.value - base.value)
-    assert len(by_model(session.result.benchmarks, "written", "exact_match")) == 2
+    told = [one for one in events.read(session.folder.events)[0] if isinstance(one, Answered)]
+    assert {one.candidate for one in told if one.done == one.total} == {0, 1}
 
 
-def harness_says(folder: Path, adapter: Path | None, tasks: Path) -> float:
+def harness_says(folder: Path, adapter: Path | None, tasks: Path) -> dict[str, float]:
     """What lm-evaluation-harness says by itself of a model, merged where there is an adapter."""
     from lm_eval import simple_evaluate  # type: ignore[import-not-found]
     from lm_eval.models.huggingface import HFLM  # type: ignore[import-not-found]
@@ -97,14 +109,15 @@ def harness_says(folder: Path, adapter: Path | None, tasks: Path) -> float:
     model: Any = AutoModelForCausalLM.from_pretrained(str(folder))
     if adapter:
         model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    config = yaml.safe_load((tasks / "colours.yaml").read_text())
-    config["dataset_kwargs"]["data_files"]["test"] = str(tasks / "rows.jsonl")
+    configs = [yaml.safe_load((tasks / f"{name}.yaml").read_text()) for name in _LOCAL]
+    for config in configs:
+        config["dataset_kwargs"]["data_files"]["test"] = str(tasks / "rows.jsonl")
     found = simple_evaluate(
         HFLM(model, tokenizer=AutoTokenizer.from_pretrained(str(folder)), batch_size=1),
-        tasks=[config], task_manager=TaskManager(include_defaults=False), bootstrap_iters=0,
+        tasks=configs, task_manager=TaskManager(include_defaults=False), bootstrap_iters=0,
     )  # fmt: skip
     assert found is not None
-    return found["results"]["colours"]["acc,none"]
+    return {name: found["results"][name][f"{metric},none"] for name, (metric,) in _LOCAL.items()}
 
 
 @needs_harness
@@ -112,9 +125,11 @@ def test_a_broken_task_is_told_of_and_the_others_go_on(
     tmp_path: Path, model_folder: Path, tasks: Path
 ) -> None:
     save_task(tasks, "broken", _CHOICE | {"doc_to_target": "{{nothing.of.that}}"})
+    (tasks / "torn.yaml").write_text("task: torn\ndoc_to_text: [")
+    save_task(tasks, "dry", _CHOICE | {"dataset_kwargs": {"data_files": {"test": "gone.jsonl"}}})
     session = measuring.session(
         tmp_path, [measuring.candidate(model_folder)],
-        measure__benchmarks=("broken", "unheard_of", "colours"),
+        measure__benchmarks=("broken", "unheard_of", "torn", "dry", "colours"),
         measure__benchmark_folder=str(tasks), measure__benchmark_rows=5,
     )  # fmt: skip
 
@@ -122,9 +137,50 @@ def test_a_broken_task_is_told_of_and_the_others_go_on(
 
     session.unload()
     told = [(finding.code, finding.values["task"]) for finding in session.result.findings]
-    assert told == [("benchmark_unknown", "unheard_of"), ("benchmark_failed", "broken")]
+    assert told == [
+        ("benchmark_unknown", "unheard_of"), ("benchmark_unreadable", "torn"),
+        ("benchmark_failed", "broken"), ("benchmark_no_data", "dry"),
+    ]  # fmt: skip
     (figure,) = session.result.benchmarks
     assert (figure.task, figure.rows) == ("colours", 5)
+
+
+@needs_harness
+def test_code_of_a_task_runs_only_where_code_is_allowed(
+    tmp_path: Path, model_folder: Path, tasks: Path
+) -> None:
+    mark = tmp_path / "it ran"
+    text = f"from pathlib import Path\nPath({str(mark)!r}).touch()\ndef asked(row): return 'a'\n"
+    (tasks / "mine.py").write_text(text)
+    (tasks / "base.txt").write_text("doc_to_text: !function mine.asked\n")
+    save_task(tasks, "calls", _CHOICE | {"include": "base.txt"})
+    content = (tasks / "calls.yaml").read_text().replace("doc_to_text: '{{question}}'\n", "")
+    (tasks / "calls.yaml").write_text(content)
+    save_task(tasks, "measures", _WRITTEN | {"metric_list": [{"metric": "./mine.py"}]})
+    reach = "{{ question.__class__.__mro__[1].__subclasses__() }}"
+    save_task(tasks, "reaches", _CHOICE | {"doc_to_text": reach})
+    models = [measuring.candidate(model_folder)]
+    options: dict[str, Any] = {
+        "measure__benchmarks": ("calls", "measures", "reaches"),
+        "measure__benchmark_folder": str(tasks),
+    }  # fmt: skip
+    session = measuring.session(tmp_path, models, **options)
+
+    benchmarks.run(session)
+
+    told = [(one.code, one.values["task"]) for one in session.result.findings]
+    assert told == [("benchmark_code", name) for name in ("calls", "measures", "reaches")]
+    assert (mark.exists(), session.result.benchmarks) == (False, [])
+
+    allowed = measuring.session(
+        tmp_path, models, name="two", **(options | {"measure__benchmarks": ("calls",)})
+    )
+    allowed.order = allowed.order.model_copy(update={"allow_remote_code": True})
+    benchmarks.run(allowed)
+    assert mark.exists()
+    assert [one.task for one in allowed.result.benchmarks] == ["calls"]
+    session.unload()
+    allowed.unload()
 
 
 @needs_harness

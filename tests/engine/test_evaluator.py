@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from easytune.engine import evaluator, memory_limit
 from easytune.evaluation_files import Candidate
 from easytune.events import Answered, Failed, Finished, Started, Stopped
+from easytune.i18n import t
 from tests.engine import evaluated, tiny
 from tests.engine.asking import save_adapter
 from tests.engine.evaluated import Evaluated, answers, order, questions, run, written
@@ -132,18 +133,28 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
     assert 1 <= (found.result.batch_size or 0) <= 100
 
 
-def test_a_prompt_without_room_fails_alone(
+def test_rows_without_room_are_left_out_and_that_is_said(
     tmp_path: Path, both: tuple[Candidate, Candidate]
 ) -> None:
     rows = tmp_path / "rows.jsonl"
-    texts = ("colour 1", "too long " * 200, "colour 2")
-    rows.write_text("\n".join(json.dumps({"instruction": t, "output": "blue"}) for t in texts))
+    texts = ("colour 1", "too long " * 200, "colour 2", "colour 3")
+    given = [{"instruction": text, "output": "blue"} for text in texts]
+    given[3]["output"] = "blue " * 300
+    rows.write_text("\n".join(json.dumps(row) for row in given))
 
-    found = run(order(tmp_path / "home", both[:1], rows)).answers
+    ended = run(order(tmp_path / "home", both[:1], rows))
 
-    assert [found[0, row].code for row in range(3)] == ["", "prompt_too_long", ""]
+    found = ended.answers
+    assert [found[0, row].code for row in range(4)] == ["", "prompt_too_long", "", ""]
+    assert [found[0, row].nll is None for row in range(4)] == [False, True, False, True]
     # A random model has not learned where to end.
     assert (found[0, 0].reason, found[0, 0].tokens) == ("length", 6)
+    said = {one.code: one.values for one in ended.result.findings}
+    assert (said["unanswered"]["rows"], said["unanswered"]["of"]) == (1, 4)
+    assert (said["references_unread"]["rows"], said["references_unread"]["of"]) == (2, 4)
+    for code, values in said.items():
+        assert "{" not in (sentence := t(f"evaluation.finding.{code}", "en", **values))
+        assert "@" not in sentence
 
 
 def test_a_model_that_cannot_be_asked_is_told_and_the_others_are_measured(

@@ -1,6 +1,7 @@
 """A judge behind a real address, and one of this machine."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,15 +11,18 @@ from typing import Any
 
 import pytest
 
+from easytune import events
 from easytune.engine.evaluating import judge, judge_endpoint, judge_prompt
 from easytune.engine.evaluating.judge_endpoint import Endpoint
 from easytune.engine.evaluating.session import Session
 from easytune.evaluation import JudgeSection
 from easytune.evaluation_files import Verdict, lines
+from easytune.events import Answered
 from tests.conftest import free_port
 from tests.engine import measuring, tiny
 
 Answer = Callable[[dict[str, Any]], tuple[int, str]]
+"""What is asked -> status and text; with a busy status the text is how long to wait."""
 
 
 class Judge(ThreadingHTTPServer):
@@ -45,6 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
         reply: Any = {"choices": [{"message": {"role": "assistant", "content": text}}]}
         content = json.dumps(reply if status == 200 else {"error": {"message": text}}).encode()
         self.send_response(status)
+        if status == 429:
+            self.send_header("Retry-After", text)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -107,6 +113,8 @@ def test_the_better_answers_are_preferred_in_whichever_order_they_stand(tmp_path
     assert scored.against_first.p == pytest.approx(22 / 1024)
     assert len(server.asked) == 2 * 10
     assert codes(session) == []
+    told = [one for one in events.read(session.folder.events)[0] if isinstance(one, Answered)]
+    assert [(told[0].done, told[0].total), (told[-1].done, told[-1].total)] == [(0, 20), (20, 20)]
 
 
 def test_a_judge_that_favours_a_place_says_nothing_and_is_told_of(tmp_path: Path) -> None:
@@ -166,18 +174,69 @@ def test_an_address_without_a_judge_is_named_and_the_rest_goes_on(
 def test_a_refused_key_ends_the_judging_and_stays_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("A_KEY", "sk-very-secret")
-    with judging(lambda body: (401, "wrong key")) as server:
+    # As it comes from a file, with a line's end.
+    monkeypatch.setenv("A_KEY", "sk-very-secret\n")
+    with judging(lambda body: (401, "wrong key sk-very-secret")) as server:
         session = evaluated(tmp_path, server.url, [("one", "two")] * 3, judge__key_variable="A_KEY")
 
         judge.run(session)
 
     (finding,) = session.result.findings
-    assert finding.code == "judge_refused"
-    assert finding.values["status"] == 401
+    assert (finding.code, finding.values["status"]) == ("judge_refused", 401)
+    assert finding.values["reason"] == "wrong key …"
     assert server.keys == ["Bearer sk-very-secret"]
     left = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
     assert "sk-very-secret" not in left + str(session.result)
+
+
+def test_something_that_cannot_be_a_key_is_told_without_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", "sk-very\nsecret")
+    session = evaluated(
+        tmp_path, "http://127.0.0.1:9", [("one", "two")], judge__key_variable="A_KEY"
+    )
+
+    judge.run(session)
+
+    told = [(finding.code, finding.values) for finding in session.result.findings]
+    assert told == [("judge_key_unusable", {"variable": "A_KEY"})]
+
+
+def test_a_judge_that_asks_to_wait_is_given_that_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    wishes = ["7", "Wed, 21 Oct 2099 07:28:00 GMT", "soon"]
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(judge_endpoint.asyncio, "sleep", sleep)
+    with judging(lambda body: (429, wishes.pop(0)) if wishes else (200, "[[A]]")) as server:
+        options = JudgeSection(by="endpoint", url=server.url, model="any")
+        heard: list[str | None] = []
+        Endpoint(options, "", pauses=(0.1, 0.2, 0.3)).ask(
+            ["question"], lambda place, reply: heard.append(reply), lambda: False
+        )
+
+    assert heard == ["[[A]]"]
+    # A date long from now, within reason; no time at all, as we think fit.
+    assert waited == [7.0, 60.0, 0.3]
+
+
+def test_a_judge_that_never_answers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge_endpoint, "PAUSES_S", (0.01,))
+    monkeypatch.setattr(judge_endpoint, "_TIMEOUT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        session = evaluated(tmp_path, url, [("one", "two")])
+
+        judge.run(session)
+
+    (finding,) = session.result.findings
+    assert finding.code == "judge_unreachable"
+    assert finding.values["reason"] == "@evaluation.judge_slow"
 
 
 def test_a_busy_judge_is_asked_again_and_a_picky_one_as_it_likes() -> None:
@@ -216,7 +275,8 @@ def test_a_resumed_evaluation_asks_the_judge_only_for_what_is_missing(tmp_path: 
 def test_a_model_of_this_machine_that_cannot_judge_is_told_of(
     tmp_path: Path, model_folder: Path
 ) -> None:
-    own = tiny.save_folder(tmp_path / "judge", max_position_embeddings=1024)
+    # Hardly longer than the question: a judge that says nonsense says it at length.
+    own = tiny.save_folder(tmp_path / "judge", max_position_embeddings=520)
     models = [measuring.candidate(model_folder), measuring.candidate(Path("/models/other"))]
     session = measuring.session(
         tmp_path, models, [("one", "two")], judge__by="model", judge__model=str(own)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from easytune import demo, job, paths, scoring
+from easytune import demo, job, paths, records, scoring
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_files import (
     Benchmarked,
@@ -108,6 +108,8 @@ def keep(home: Path, name: str, made: Order | None = None, days_ago: int = 0) ->
     )  # fmt: skip
     folder.result.write_text(result.model_dump_json())
     _write(folder.events, [Finished(step=len(said)).model_dump_json()])
+    # A job without it waits for its turn, and the app would begin it.
+    records.write(folder.exit, {"returncode": 0})
     return folder
 
 

@@ -71,13 +71,26 @@ def test_the_rows_a_chosen_run_kept_back_are_offered_first(home: Path) -> None:
     desk = Desk(home)
 
     config = EvaluateConfig().changed(candidates__models=("demo", older.id))
-    offered = desk.update(desk.on.chosen(desk.visitor, *desk.values(config)), "test.datasets")
+    offered, _ = desk.on.chosen(desk.visitor, *desk.values(config))
 
     names = [name for _, name in offered["choices"]]
     assert names[0] == f"held-out:{older.id}"
     assert names[-1] == f"held-out:{newer.id}"
     assert "older" in str(offered["choices"][0][0])
     assert not any("greedy" in name for name in names)
+
+
+def test_how_much_will_be_asked_is_said_before_the_start(home: Path) -> None:
+    desk = Desk(home)
+    two = EvaluateConfig().changed(candidates__models=("demo", "demo"))
+    for options, said in (
+        ({}, "120 answer(s) will be asked for: 60 row(s), 2 model(s)."),
+        ({"test__rows": 7}, "14 answer(s) will be asked for: 7 row(s), 2 model(s)."),
+        ({"test__rows": 700}, "120 answer(s) will be asked for: 60 row(s), 2 model(s)."),
+        ({"test__datasets": ("demo/style", str(home / "gone.jsonl"))}, "gone.jsonl"),
+    ):
+        _, facts = desk.on.chosen(desk.visitor, *desk.values(two.changed(**options)))
+        assert said in facts["value"]
 
 
 def test_what_cannot_be_evaluated_is_said_beside_its_control(home: Path) -> None:
@@ -176,7 +189,7 @@ def test_an_evaluation_is_started_followed_stopped_and_resumed(
     expect(page.locator("#evaluate-phase")).to_contain_text("Place 1 in the queue")
 
     scene.work(pause=0.5)
-    expect(page.locator("#evaluate-phase")).to_have_text(re.compile(r"Asking .* \(1 of 2\)"))
+    expect(page.locator("#evaluate-phase")).to_contain_text("Asking demo, house-style")
     expect(page.locator("#evaluate-done")).to_contain_text("of 400 answers · 4.2 a second · 8 at")
     # A reload and a second page are the same to the server: nobody's hand holds anything.
     page.reload()
@@ -187,7 +200,8 @@ def test_an_evaluation_is_started_followed_stopped_and_resumed(
     expect(_chip(page)).to_have_text("Stopped")
     page.click("#evaluate-resume")
     expect(_chip(page)).to_have_text("Queued")
-    page.get_by_role("button", name="Leave the queue").click()
+    expect(page.locator("#evaluate-stop")).to_have_text("Take out of the queue")
+    page.click("#evaluate-stop")
     expect(_chip(page)).to_have_text("Stopped")
     expect(page.locator("#evaluate-phase")).to_have_text(
         "It was taken out of the queue before it began."
@@ -214,8 +228,10 @@ def test_a_run_is_one_click_from_its_evaluation_and_a_file_from_another(
         "candidates: {models: [demo]}\ntest: {datasets: [demo/knowledge], rowz: 5}\n"
         "measure: {metrics: [rouge_l], forgetting: 'off', safety: true}\n"
     )
-    page.get_by_role("button", name="Configuration file").last.click()
-    page.set_input_files("#evaluate-open input[type=file]", file)
+    page.click("#evaluate-section-file .label-wrap")
+    with page.expect_file_chooser() as chooser:
+        page.click("#evaluate-open")
+    chooser.value.set_files(file)
     expect(page.locator("#evaluate-notices")).to_contain_text("rowz")
     expect(_chosen(page, "test-datasets")).to_have_text([re.compile("facts about a company")])
     expect(page.locator("#evaluate-option-measure-safety input")).to_be_checked()

@@ -7,24 +7,48 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
+from easytune import config_file
 from easytune.config import TrainConfig
 from easytune.config_file import load_file
-from tests.conftest import AppServer, new_visitor
+from easytune.webui.drafts import demo
+from tests.conftest import AppServer, speak_english
 
 pytestmark = pytest.mark.browser
 RANK = "#option-lora-rank input"
 
 
 @pytest.fixture
-def tab(visitor: BrowserContext, shared_app: AppServer) -> Iterator[Page]:
+def newcomer(visitor: BrowserContext, shared_app: AppServer) -> Iterator[Page]:
     """The Train tab with its first preview drawn, as somebody new finds it."""
     page = _open(visitor.new_page(), shared_app)
     yield page
-    page.evaluate("localStorage.clear()")
-    visitor.clear_cookies()
     page.close()
+    visitor.clear_cookies()
+
+
+@pytest.fixture(scope="module")
+def opened(visitor: BrowserContext, shared_app: AppServer) -> Page:
+    """The Train tab, opened once: that takes long."""
+    return _open(visitor.new_page(), shared_app)
+
+
+@pytest.fixture
+def tab(opened: Page, tmp_path: Path) -> Page:
+    """The shared tab, its form and its preview those of the demo again."""
+    speak_english(opened)
+    file = tmp_path / "begin.yaml"
+    # The name tells when the form holds this and nothing of the test before.
+    name = f"begun-in-{tmp_path.name}"
+    file.write_text(config_file.dump(demo().changed(output__name=name)), encoding="utf-8")
+    _unfold(opened, "file")
+    _open_yaml(opened, file)
+    expect(opened.locator("#train-yaml")).to_contain_text(name)
+    expect(opened.locator("#train-facts")).to_contain_text("M parameters")
+    expect(opened.locator("#train-tokens .tok-trained").first).to_contain_text("Ahoy!")
+    expect(opened.locator("#train-tokens .tok-truncated")).to_have_count(0)
+    return opened
 
 
 def _open(page: Page, app: AppServer) -> Page:
@@ -40,7 +64,23 @@ def _type(page: Page, control: str, text: str) -> None:
 
 
 def _unfold(page: Page, section: str) -> None:
-    page.click(f"#section-{section} .label-wrap")
+    head = page.locator(f"#section-{section} .label-wrap")
+    if "open" not in (head.get_attribute("class") or "").split():
+        head.click()
+    expect(head).to_contain_class("open")
+
+
+def _fold(page: Page, section: str) -> None:
+    head = page.locator(f"#section-{section} .label-wrap")
+    head.click()
+    expect(head).not_to_contain_class("open")
+
+
+def _expect_toast(page: Page, *words: str) -> None:
+    toast = page.get_by_test_id("toast-body")
+    for word in words:
+        toast = toast.filter(has_text=word)
+    expect(toast.first).to_be_visible()
 
 
 def _upload(page: Page, file: Path) -> None:
@@ -64,18 +104,18 @@ def _save(page: Page, folder: Path) -> Path:
     return target
 
 
-def test_a_new_user_finds_the_demo_ready_to_start(tab: Page) -> None:
-    expect(tab.locator("#option-model-base_model input")).to_have_value("Demo model (bundled)")
-    expect(tab.locator("#option-data-datasets")).to_contain_text("Demo: a house style")
-    expect(tab.locator("#option-data-max_length input")).to_have_value("256")
-    expect(tab.locator("#train-facts")).to_contain_text(re.compile(r"Llama · 2\.\d+ M parameters"))
-    expect(tab.locator("#train-start")).to_be_in_viewport()
+def test_a_new_user_finds_the_demo_ready_to_start_and_what_of_it_is_learned(
+    newcomer: Page,
+) -> None:
+    page = newcomer
+    expect(page.locator("#option-model-base_model input")).to_have_value("Demo model (bundled)")
+    expect(page.locator("#option-data-datasets")).to_contain_text("Demo: a house style")
+    expect(page.locator("#option-data-max_length input")).to_have_value("256")
+    expect(page.locator("#train-facts")).to_contain_text(re.compile(r"Llama · 2\.\d+ M parameters"))
+    expect(page.locator("#train-start")).to_be_in_viewport()
 
-
-def test_the_preview_marks_the_answer_alone_as_learned(tab: Page) -> None:
-    learned = tab.locator("#train-tokens .tok-trained").all_inner_texts()
-    read = tab.locator("#train-tokens .tok-masked").all_inner_texts()
-
+    learned = page.locator("#train-tokens .tok-trained").all_inner_texts()
+    read = page.locator("#train-tokens .tok-masked").all_inner_texts()
     assert learned[0].startswith("Ahoy!")
     assert "Ahoy" not in "".join(read)
     assert "user" in "".join(read)
@@ -131,12 +171,11 @@ def test_a_file_that_is_no_configuration_changes_nothing(tab: Page, tmp_path: Pa
     _unfold(tab, "file")
     _open_yaml(tab, file)
 
-    expect(tab.get_by_text("cannot be read as a configuration")).to_be_visible()
+    _expect_toast(tab, "broken.yaml cannot be read as a configuration")
     expect(tab.locator(RANK)).to_have_value("20")
 
 
 def test_a_ready_made_configuration_can_be_opened(tab: Page) -> None:
-    _unfold(tab, "file")
     tab.click("#train-open-saved input")
     tab.get_by_role("option", name="demo-knowledge.yaml").click()
 
@@ -158,17 +197,19 @@ def test_start_refuses_a_bad_value_in_a_closed_section_and_opens_it(
 ) -> None:
     _unfold(tab, "optim")
     tab.fill("#option-optim-weight_decay input", "7")
-    _unfold(tab, "optim")
+    _fold(tab, "optim")
     tab.click("#train-start")
 
     expect(tab.locator("#option-optim-weight_decay")).to_contain_text("Should be at most 1, not 7.")
-    expect(tab.get_by_test_id("toast-body").first).to_contain_text("Weight decay")
+    _expect_toast(tab, "Weight decay")
     assert not list((shared_app.home / "runs").glob("*"))
 
 
 def test_numbers_that_may_be_empty_stay_empty_when_their_section_opens(
-    tab: Page, tmp_path: Path
+    newcomer: Page, tmp_path: Path
 ) -> None:
+    """Controls of a section that was never open are not there yet."""
+    tab = newcomer
     for section in ("schedule", "monitor", "expert", "data", "file"):
         _unfold(tab, section)
     expect(tab.locator("#option-monitor-early_stopping")).to_be_visible()
@@ -213,7 +254,7 @@ def test_a_file_without_rows_is_refused_and_the_form_stays(
     _type(tab, RANK, "20")
     _upload(tab, file)
 
-    expect(tab.get_by_test_id("toast-body").first).to_contain_text(words)
+    _expect_toast(tab, name, words)
     expect(tab.locator("#option-data-datasets")).to_contain_text("Demo: a house style")
     expect(tab.locator(RANK)).to_have_value("20")
 
@@ -252,7 +293,7 @@ def test_rows_that_cannot_be_used_are_named(tab: Page, tmp_path: Path) -> None:
     expect(tab.locator("#train-tokens .tok-trained").first).to_contain_text("<script>alert(1)")
 
 
-def test_edits_survive_a_reload(tab: Page, shared_app: AppServer) -> None:
+def test_edits_survive_a_reload(tab: Page) -> None:
     _type(tab, RANK, "28")
     _unfold(tab, "file")
     expect(tab.locator("#train-yaml")).to_contain_text("rank: 28")
@@ -271,13 +312,12 @@ def test_the_whole_form_speaks_chinese_at_once(tab: Page) -> None:
     expect(tab.locator("#option-lora-rank")).not_to_contain_text("Should be")
 
 
-def test_the_form_fits_a_narrow_screen(browser: Browser, shared_app: AppServer) -> None:
-    context = new_visitor(browser, 400, 800)
-    page = _open(context.new_page(), shared_app)
+def test_the_form_fits_a_narrow_screen(tab: Page) -> None:
+    tab.set_viewport_size({"width": 400, "height": 800})
 
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    expect(page.locator("#train-start")).to_be_in_viewport()
-    context.close()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+    expect(tab.locator("#train-start")).to_be_in_viewport()
+    tab.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_start_submits_what_the_form_holds_and_shows_the_run(page: Page, app: AppServer) -> None:
@@ -297,5 +337,5 @@ def test_start_submits_what_the_form_holds_and_shows_the_run(page: Page, app: Ap
 
     expect(tab.locator("#train-stop")).to_be_visible()
     tab.click("#train-start")
-    expect(tab.get_by_test_id("toast-body").first).to_contain_text("waits its turn")
+    _expect_toast(tab, "waits its turn")
     expect(tab.locator("#et-status .et-chip")).to_have_attribute("data-state", "queued")

@@ -20,7 +20,7 @@ from easytune.services.dispatch import Dispatcher
 from easytune.services.evaluation_report import Form
 from easytune.services.evaluation_report_material import gather
 from easytune.services.evaluation_report_sheet import Sheet, write
-from easytune.services.evaluation_story import EvaluationStory
+from easytune.services.evaluation_story import ASKING_MORE, EvaluationStory
 from easytune.services.evaluation_thresholds import Held, Threshold
 from easytune.services.evaluations import Evaluations
 from easytune.services.report_table import Table as Figures
@@ -121,7 +121,8 @@ def _doing(story: EvaluationStory, lang: str) -> str:
 def _far(story: EvaluationStory, lang: str) -> str:
     parts: list[str] = []
     if story.total:
-        parts.append(t("cli.evaluate.answers", lang, done=story.done, total=story.total))
+        of = "evaluate.done_of" if story.phase in ASKING_MORE else "cli.evaluate.answers"
+        parts.append(t(of, lang, done=story.done, total=story.total))
     if story.rows_per_second:
         parts.append(t("cli.evaluate.pace", lang, pace=f"{story.rows_per_second:.2g}"))
     if story.seconds_left is not None and story.state == "running":
@@ -152,7 +153,7 @@ def _drawn(figures: Figures) -> Table:
 
 def _save(path: Path, text: str, lang: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise FolderUnwritable(str(path.parent), error.strerror or str(error)) from error
     print(t("cli.evaluate.saved", lang, path=path))
@@ -183,6 +184,10 @@ def _tell_held(story: EvaluationStory, thresholds: list[Threshold], lang: str) -
     return 0 if all(one.is_met for one in found) else MISSED
 
 
+def _figure(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def _held(one: Held, story: EvaluationStory, lang: str) -> str:
     model = story.order.candidates[one.candidate].title
     facts = {"name": one.threshold.name, "wanted": f"{one.threshold.wanted:g}", "model": model}
@@ -191,4 +196,4 @@ def _held(one: Held, story: EvaluationStory, lang: str) -> str:
     side = "least" if one.threshold.is_least else "most"
     key = f"cli.evaluate.{'met' if one.is_met else 'missed'}_{side}"
     where = f" ({one.where})" if one.where else ""
-    return t(key, lang, value=f"{one.value:.3g}", where=where, **facts)
+    return t(key, lang, value=_figure(one.value), where=where, **facts)

@@ -68,6 +68,17 @@ def of_row(row: Row) -> Asked:
     return Asked(turns[:-1], reference=turns[-1].content)
 
 
+def choices_of(value: Any, reference: str | None) -> tuple[str, ...]:
+    """Return what a row that could be learned from gives to choose from, as it was learned.
+
+    A model that learned to answer with a letter chooses among the letters.
+    """
+    fields = value if isinstance(value, dict) else {}
+    column = next((name for name in _CHOICES if name in fields), None)
+    known = _choices(fields[column]) if column else ()
+    return next((names for names in known if len(names) > 1 and reference in names), ())
+
+
 def words(messages: Sequence[Turn | Message]) -> str:
     """Return all that is said but the system prompt, to tell by whether rows are the same.
 

@@ -1,7 +1,7 @@
 """The rows behind one name of a dataset: read, their layout found, converted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,28 @@ def gather_held_out(name: str, options: DataSection, home: Path | None) -> Gathe
         kept_back = source.version is not None and source.keeps_rows_back
         extra.rows += _read(source, options, extra, "held_out" if kept_back else "train")
     return extra
+
+
+def stored(rows: Collection[Row], options: DataSection, home: Path | None) -> Iterator[FoundRow]:
+    """Yield these rows of a run again, each with all that is stored of it.
+
+    Raises what reading its datasets raises, and nothing else than that.
+    """
+    wanted, places = {*rows}, {(row.source, row.number) for row in rows}
+    # Problems and notices were told when the rows were read first.
+    unread = Gathered()
+    for name in filter(None, (*options.datasets, options.held_out_file)):
+        for source in sources.resolve(name, home)[0]:
+            for part in _parts(source):
+                raw = _raw(source, unread, part)
+                layouts = _layouts(source, raw, options)
+                near = (one for one in raw if one[:2] in places)
+                again = _converted(near, lambda name, _, known=layouts: known[name], unread)
+                yield from (found for found in again if found.row in wanted)
+
+
+def _parts(source: Source) -> tuple[Part, ...]:
+    return ("train", "held_out") if source.keeps_rows_back else ("train",)
 
 
 def gather_as_found(

@@ -11,7 +11,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from pydantic import ValidationError
 
 from easytune import paths
 from easytune.data import dataset, files, formats, sources, split
-from easytune.data.asked_rows import Asked, ask, of_row
+from easytune.data.asked_rows import Asked, ask, choices_of, of_row
 from easytune.data.formats import Layout
+from easytune.data.gathering import stored
 from easytune.data.rows import Problem, reasons_text
 from easytune.data.sources import Source
 from easytune.data.stored import PREFIX
@@ -36,6 +37,8 @@ from easytune.job import Job, JobFolder, run_name
 HELD_OUT = "held-out:"
 """What the name of a test set begins with when it is what a run kept back."""
 _CARD_FINGERPRINT = re.compile(r"Data fingerprint \| `([0-9a-f]{16})`")
+_RUN_TIME = re.compile(r"^\d{8}-\d{6}-\d{3}-")
+_CARD_HELD_OUT = re.compile(r"(\d+) held out \|")
 _REASONS = frozenset(
     {
         "file_missing", "file_empty", "file_unreadable", "dataset_unknown", "version_unknown",
@@ -93,9 +96,17 @@ def read(name: str, config: EvaluateConfig, home: Path) -> Found:
     return _Set(name, config).of_sources(name, home)
 
 
+def kept_back(run: str, home: Path) -> int | None:
+    """Return how many rows a run kept back, as its run card says; None where it has none."""
+    found = _CARD_HELD_OUT.search(_card(JobFolder(paths.runs(home) / run)))
+    return int(found[1]) if found else None
+
+
 def title_of(name: str) -> str:
     """Return what a test set is called in lists, before anything of it is read."""
-    if name.startswith((HELD_OUT, PREFIX, "demo/")):
+    if name.startswith(HELD_OUT):
+        return HELD_OUT + _RUN_TIME.sub("", name.removeprefix(HELD_OUT))
+    if name.startswith((PREFIX, "demo/")):
         return name.removeprefix(PREFIX)
     return Path(name).name
 
@@ -120,10 +131,14 @@ class _Set:
         if _has_changed(JobFolder(paths.runs(home) / run), rows.fingerprint):
             self._note("held_out_changed", run=run)
         several = len({row.source for row in rows.held_out}) > 1
-        for place in split.at_most(len(rows.held_out), self.limit, self.seed):
-            row = rows.held_out[place]
-            name = f"{Path(row.source).name}:{row.number}" if several else str(row.number)
-            self.asked.append((place, name, of_row(row)))
+        places = split.at_most(len(rows.held_out), self.limit, self.seed)
+        chosen = [rows.held_out[place] for place in places]
+        values = {found.row: found.value for found in stored(chosen, job.config.data, home)}
+        for place, row in zip(places, chosen, strict=True):
+            value = values.get(row)
+            asked = of_row(row)
+            asked = replace(asked, choices=choices_of(value, asked.reference))
+            self.asked.append((place, _row_name(value, row.source, row.number, several), asked))
         return self._found()
 
     def of_sources(self, name: str, home: Path) -> Found:
@@ -165,10 +180,8 @@ class _Set:
         if isinstance(asked, Problem):
             self.problems.append(asked)
             return
-        own = row.value.get("id") if isinstance(row.value, dict) else None
-        name = str(own).strip() if isinstance(own, str | int) else ""
-        number = f"{Path(row.source).name}:{row.number}" if with_source else str(row.number)
-        self.asked.append((place, name or number, asked))
+        name = _row_name(row.value, row.source, row.number, with_source)
+        self.asked.append((place, name, asked))
 
     def _found(self) -> Found:
         """Return the set. Raises NothingToAsk."""
@@ -255,12 +268,23 @@ def _job(run: str, home: Path) -> Job:
 
 def _has_changed(folder: JobFolder, fingerprint: str) -> bool:
     """Tell whether a run's data are other ones now than those its run card names."""
-    try:
-        card = (folder.adapter / "README.md").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False
-    found = _CARD_FINGERPRINT.search(card)
+    found = _CARD_FINGERPRINT.search(_card(folder))
     return found is not None and not fingerprint.startswith(found[1])
+
+
+def _card(folder: JobFolder) -> str:
+    """Return a run's card; empty where there is none."""
+    try:
+        return (folder.adapter / "README.md").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _row_name(value: Any, source: str, number: int, with_source: bool) -> str:
+    """Return a row's own id where it has one, else its number in the source."""
+    own = value.get("id") if isinstance(value, dict) else None
+    name = str(own).strip() if isinstance(own, str | int) else ""
+    return name or (f"{Path(source).name}:{number}" if with_source else str(number))
 
 
 def _test_row(name: str, asked: Asked) -> TestRow:

@@ -110,10 +110,16 @@ def _pattern_problem(measure: Measure, config: EvaluateConfig) -> str | None:
 def _counted(measure: Measure, answered: _Answered) -> list[list[Counts | None]]:
     """Return what the metric counts, by candidate and row."""
     counts: list[list[Counts | None]] = [[None] * len(answered.rows) for _ in answered.titles]
-    for (candidate, place), answer in answered.answers.items():
+    # Row by row: what a metric keeps of a reference serves all models.
+    for (candidate, place), answer in sorted(answered.answers.items(), key=_row_number):
         row = answered.rows[place]
         counts[candidate][place] = measure.counts(row, answer, answered.config)
     return counts
+
+
+def _row_number(item: tuple[tuple[int, int], RowAnswer]) -> int:
+    (_, place), _ = item
+    return place
 
 
 def _row_scores(measure: Measure, counts: Sequence[Counts | None]) -> list[float | None]:
@@ -169,7 +175,8 @@ def _against(
     both = [place for place in known if first[place] is not None]
     if not both:
         return None
-    return statistics.paired(_matrix(first, both), _matrix(own, both), seed, measure.figure)
+    right = PERCENT if measure.is_share else None
+    return statistics.paired(_matrix(first, both), _matrix(own, both), seed, measure.figure, right)
 
 
 def _matrix(counts: Sequence[Counts | None], places: Sequence[int]) -> Totals:

@@ -2,9 +2,10 @@
 
 Figures are made of counts per row (see `measure`), so resampling rows is one product of matrices.
 Intervals are bootstrap intervals, bias-corrected and accelerated (Efron 1987), widened for few rows
-as Hesterberg advises ("What Teachers Should Know About the Bootstrap", 2014); shares of rows that
-are right or wrong get Wilson's (1927), since all right would else look certain. Differences are
-tested by approximate randomisation (Noreen 1989), exactly where there are few rows that differ.
+as Hesterberg advises ("What Teachers Should Know About the Bootstrap", 2014). Shares of rows that
+are right or wrong get Wilson's (1927), their differences Tango's (1998), since rows that are all
+alike would else look certain. Differences are tested by approximate randomisation (Noreen 1989),
+exactly where there are few rows that differ: that holds for any number of rows.
 """
 
 import math
@@ -18,8 +19,8 @@ import numpy.typing as npt
 from easytune.evaluation_files import Difference
 from easytune.scoring.measure import Figured, Totals, mean
 
-TRUSTED_ROWS = 50
-"""With fewer rows a paired test is not well sized."""
+ENOUGH_ROWS = 50
+"""With fewer rows only a large difference can be shown, and not finding one says little."""
 SIGNIFICANT = 0.05
 _RESAMPLES = 2_000
 _SHUFFLES = 9_999
@@ -27,6 +28,9 @@ _SHUFFLES = 9_999
 _ALL_WAYS = 13
 _CELLS_AT_ONCE = 4_000_000
 _POWER = 0.80
+# With fewer rows p is above 0.05 even when all of them change for the better.
+_FEWEST = 6
+_HALVINGS = 50
 _NORMAL = NormalDist()
 _ROUNDING = 1e-9
 # The same weights in another batch: nats that differ by this share are the same answer.
@@ -46,27 +50,35 @@ def interval(values: Values, seed: int = 0, figure: Figured = mean) -> tuple[flo
     return _accelerated(drawn, float(figure(rows.sum(axis=0))), _without_each(rows, figure))
 
 
-def paired(first: Values, second: Values, seed: int = 0, figure: Figured = mean) -> Difference:
+def paired(
+    first: Values,
+    second: Values,
+    seed: int = 0,
+    figure: Figured = mean,
+    right: float | None = None,
+) -> Difference:
     """Return how much higher the second figure is than the first, on the same rows in that order.
 
-    Raises ValueError without any rows, or with different numbers of them.
+    `right` is what a row scores that is right, where all others score 0. Raises ValueError without
+    any rows, or with different numbers of them.
     """
     before, after = _columns(first), _columns(second)
     if before.shape != after.shape:
         raise ValueError(f"{before.shape} and {after.shape}")
     after = np.where(_are_same(before, after)[:, None], before, after)
-    rows, split = np.hstack([before, after]), before.shape[1]
-    rise = _Rise(figure, split)
+    rows, rise = np.hstack([before, after]), _Rise(figure, before.shape[1])
     value = float(rise(rows.sum(axis=0)))
-    if not _differing(before, after).any():
-        return Difference(value=0.0, low=0.0, high=0.0, p=1.0, rows=len(rows))
-    drawn = np.concatenate([rise(totals) for totals in _resampled(rows, seed)])
-    low, high = _accelerated(drawn, value, _without_each(rows, rise))
-    p = _chance(before, after, figure, seed)
-    found = Difference(value=value, low=low, high=high, p=p, rows=len(rows))
+    if right is None:
+        low, high = interval(rows, seed, rise)
+    else:
+        low, high = _share_change(before[:, 0], after[:, 0], right)
+    found = Difference(
+        value=value, low=low, high=high, p=_chance(before, after, figure, seed), rows=len(rows),
+        changed=int(_differing(before, after).sum()),
+    )  # fmt: skip
     if is_shown(found):
         return found
-    return found.model_copy(update={"needed": _needed(len(rows), value, float(drawn.std()))})
+    return found.model_copy(update={"needed": _needed(value, _without_each(rows, rise))})
 
 
 def is_shown(difference: Difference) -> bool:
@@ -82,7 +94,33 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     middle = share + z**2 / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     whole = 1 + z**2 / n
-    return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+    low = (middle - half) / whole if successes > 0 else 0.0
+    high = (middle + half) / whole if successes < n else 1.0
+    return low, high
+
+
+def tango(better: int, worse: int, n: int) -> tuple[float, float]:
+    """Return Tango's 95% score interval of the difference of two shares on the same `n` rows.
+
+    `better` rows are right under the second only, `worse` ones under the first only. Tango 1998,
+    "Equivalence test and confidence interval for the difference in proportions".
+    """
+    seen, z = (better - worse) / n, _NORMAL.inv_cdf(0.975)
+
+    def is_beyond(difference: float) -> bool:
+        b = (2 * n - better + worse) * difference - better - worse
+        c = -worse * difference * (1 - difference)
+        share = (math.sqrt(max(b**2 - 8 * n * c, 0)) - b) / (4 * n)
+        spread = n * (2 * share + difference * (1 - difference))
+        return (better - worse - n * difference) ** 2 > z**2 * spread
+
+    def end(inside: float, outside: float) -> float:
+        for _ in range(_HALVINGS):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if is_beyond(middle) else (middle, outside)
+        return inside
+
+    return end(seen, -1.0), end(seen, 1.0)
 
 
 def sign_test(better: int, worse: int) -> float:
@@ -175,6 +213,12 @@ def _ends(n: int) -> tuple[float, float]:
     return -wide, wide
 
 
+def _share_change(before: Totals, after: Totals, right: float) -> tuple[float, float]:
+    better, worse = int((after > before).sum()), int((after < before).sum())
+    low, high = tango(better, worse, len(before))
+    return right * low, right * high
+
+
 def _are_same(before: Totals, after: Totals) -> npt.NDArray[np.bool_]:
     """Tell which rows are the same but for the order in which a machine added numbers."""
     near = np.abs(after - before) <= _ROUNDING + _SAME_SHARE * np.abs(before)
@@ -208,17 +252,20 @@ def _all_swaps(rows: int) -> Iterator[Totals]:
 def _swaps(rows: int, seed: int) -> Iterator[Totals]:
     draw = np.random.default_rng([seed, 1])
     for count in _portions(_SHUFFLES, rows):
-        yield draw.integers(0, 2, (count, rows)).astype(float)
+        yield draw.integers(0, 2, (count, rows), dtype=bool).astype(float)
 
 
-def _needed(rows: int, value: float, error: float) -> int | None:
+def _needed(value: float, without_each: Totals) -> int | None:
     """Return how many rows would show this difference four times in five, to two digits.
 
     None when there is no difference that more rows could show.
     """
     if abs(value) < _ROUNDING:
         return None
+    rows = len(without_each)
+    # The jackknife's variance of the figure, for a single row.
+    variance = (rows - 1) * float(((without_each - without_each.mean()) ** 2).sum())
     reach = _NORMAL.inv_cdf(1 - SIGNIFICANT / 2) + _NORMAL.inv_cdf(_POWER)
-    wanted = max(rows * (reach * error / abs(value)) ** 2, rows + 1)
+    wanted = max(variance * (reach / value) ** 2, rows + 1, _FEWEST)
     unit = 10 ** max(math.floor(math.log10(wanted)) - 1, 0)
     return math.ceil(wanted / unit) * unit

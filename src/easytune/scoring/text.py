@@ -156,7 +156,7 @@ def _grams(text: str, order: int) -> tuple[tuple[str, ...], ...]:
 def _short(text: str) -> list[str]:
     """Return the words that short answers are compared by."""
     lower = metrics.plain(text).lower()
-    bare = "".join(sign for sign in lower if not _is_punctuation(sign))
+    bare = lower.translate(_WITHOUT_PUNCTUATION)
     return [
         word
         for piece in _ARTICLES.sub(" ", bare).split()
@@ -164,8 +164,17 @@ def _short(text: str) -> list[str]:
     ]
 
 
-def _is_punctuation(sign: str) -> bool:
-    return sign in string.punctuation or unicodedata.category(sign).startswith("P")
+class _WithoutPunctuation(dict[int, int | None]):
+    """Punctuation marks that have been met -> None, all other signs -> themselves."""
+
+    def __missing__(self, code: int) -> int | None:
+        sign = chr(code)
+        is_mark = sign in string.punctuation or unicodedata.category(sign).startswith("P")
+        self[code] = None if is_mark else code
+        return self[code]
+
+
+_WITHOUT_PUNCTUATION = _WithoutPunctuation()
 
 
 def _length_goodness(ratio: float) -> float:

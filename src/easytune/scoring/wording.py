@@ -3,7 +3,7 @@
 from easytune.evaluation_files import Difference, Scored
 from easytune.i18n import has, t
 from easytune.scoring.registry import MEASURES
-from easytune.scoring.statistics import TRUSTED_ROWS, is_shown
+from easytune.scoring.statistics import ENOUGH_ROWS, is_shown
 
 _FIGURE_DIGITS = 1
 _CERTAIN = 0.001
@@ -13,22 +13,24 @@ def sentence(scored: Scored, lang: str = "en") -> str:
     """Return what a figure says against the first candidate, or on its own.
 
     "better by 21.4 [15.0, 27.2], p < 0.001, on 300 rows", or "no difference that these 80 rows can
-    show; about 400 would be needed". Begins in lower case: it follows a metric's name.
+    show; about 400 would be needed". The test holds for any number of rows, so a difference that
+    few rows show is told as such. Begins in lower case: it follows a metric's name.
     """
     difference = scored.against_first
     if difference is None:
         return _alone(scored, lang)
     digits = _digits(scored.metric)
     values = _values(difference, digits)
-    if difference.low == difference.high == 0:
+    if difference.rows == 1:
+        return t("scoring.sentence.single", lang)
+    if difference.changed == 0:
         return t("scoring.sentence.same", lang, **values)
     by = t(f"scoring.sentence.{_direction(scored.metric, difference.value)}", lang, **values)
-    if difference.rows < TRUSTED_ROWS:
-        return t("scoring.sentence.few", lang, by=by, trusted=TRUSTED_ROWS, **values)
     if is_shown(difference):
         return t("scoring.sentence.shown", lang, by=by, **values)
-    key = "scoring.sentence.needed" if difference.needed else "scoring.sentence.nothing"
-    return t(key, lang, by=by, **values)
+    size = "few" if difference.rows < ENOUGH_ROWS else "unshown"
+    key = size if difference.needed else f"{size}_even"
+    return t(f"scoring.sentence.{key}", lang, by=by, **values)
 
 
 def metric_name(metric: str, lang: str = "en") -> str:
@@ -52,11 +54,11 @@ def _alone(scored: Scored, lang: str) -> str:
     figure, digits = scored.figure, _digits(scored.metric)
     if figure.low is None or figure.high is None:
         return t(
-            "scoring.sentence.bare", lang, value=f"{figure.value:.{digits}f}", rows=figure.rows
+            "scoring.sentence.bare", lang, value=f"{figure.value:,.{digits}f}", rows=figure.rows
         )
     return t(
-        "scoring.sentence.alone", lang, value=f"{figure.value:.{digits}f}",
-        low=f"{figure.low:.{digits}f}", high=f"{figure.high:.{digits}f}", rows=figure.rows,
+        "scoring.sentence.alone", lang, value=f"{figure.value:,.{digits}f}",
+        low=f"{figure.low:,.{digits}f}", high=f"{figure.high:,.{digits}f}", rows=figure.rows,
     )  # fmt: skip
 
 
@@ -65,9 +67,9 @@ def _values(difference: Difference, digits: int) -> dict[str, object]:
     ends = (difference.low, difference.high)
     low, high = ends if difference.value >= 0 else (-ends[1], -ends[0])
     return {
-        "value": f"{abs(difference.value):.{digits}f}",
-        "low": f"{low:.{digits}f}",
-        "high": f"{high:.{digits}f}",
+        "value": f"{abs(difference.value):,.{digits}f}",
+        "low": f"{low:,.{digits}f}",
+        "high": f"{high:,.{digits}f}",
         "p": p_value(difference.p),
         "rows": f"{difference.rows:,}",
         "needed": f"{difference.needed or 0:,}",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from easytune import paths, settings
 from easytune.data import sources, stored, test_sets
+from easytune.data.sources import Source
 from easytune.data.stored import Reference
 from easytune.data.test_sets import HELD_OUT
 from easytune.data.versions.library import Library
@@ -43,6 +44,24 @@ def compose(config: EvaluateConfig, home: Path, catalogue: Catalogue) -> Order:
     )
     _check_rows(config, home)
     return order
+
+
+def rows_asked(name: str, config: EvaluateConfig, home: Path) -> int | None:
+    """Return how many rows of a test set will be asked; None where only the job finds out.
+
+    Raises what `compose` raises for a test set.
+    """
+    if name.startswith(HELD_OUT):
+        run = name.removeprefix(HELD_OUT)
+        _check_held_out(run, home)
+        count = test_sets.kept_back(run, home)
+    else:
+        found, _ = sources.resolve(name, home)
+        versions = [source.version.facts for source in found if source.version is not None]
+        if not versions:
+            return test_sets.read(name, config, home).set.rows if _is_small(found) else None
+        count = sum(facts.held_out or facts.rows for facts in versions)
+    return count if count is None else min(count, config.test.rows or count)
 
 
 def name_of(order: Order) -> str:
@@ -161,9 +180,13 @@ def _check_rows(config: EvaluateConfig, home: Path) -> None:
         versions = [source.version for source in found if source.version is not None]
         if any(len(version) == 0 for version in versions):
             raise NothingToAsk(test_sets.title_of(name), "@data.probe.empty")
-        size = sum(source.path.stat().st_size for source in found if source.version is None)
-        if not versions and size <= _READ_AT_ONCE_BYTES:
+        if not versions and _is_small(found):
             test_sets.read(name, config, home)
+
+
+def _is_small(found: Sequence[Source]) -> bool:
+    files = [source.path for source in found if source.version is None]
+    return sum(file.stat().st_size for file in files) <= _READ_AT_ONCE_BYTES
 
 
 def _check_held_out(run: str, home: Path) -> None:

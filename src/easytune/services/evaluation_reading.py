@@ -15,7 +15,10 @@ from easytune.evaluation_files import EvaluationFolder, RowAnswer, TestRow, Verd
 Scores = dict[str, list[list[float | None]]]
 """Metric -> candidate -> a score per row, None where none applies."""
 R = TypeVar("R", bound=BaseModel)
-_KEPT = 12
+_MOST_BYTES = 8 << 20
+"""What is kept besides the evaluation asked for last; in memory it takes about thirteen times as
+much.
+"""
 _SCORES: TypeAdapter[Scores] = TypeAdapter(Scores)
 
 
@@ -24,18 +27,19 @@ class _Lines:
 
     def __init__(self, path: Path, parse: Callable[[bytes], Any]) -> None:
         self.found: list[Any] = []
-        self._path, self._parse, self._offset = path, parse, 0
+        self.size = 0
+        self._path, self._parse = path, parse
 
     def look(self) -> list[Any]:
         try:
             with self._path.open("rb") as file:
-                file.seek(self._offset)
+                file.seek(self.size)
                 block = file.read()
         except FileNotFoundError:
             return self.found
         # A half-written last line is left for the next look.
         whole = block[: block.rfind(b"\n") + 1]
-        self._offset += len(whole)
+        self.size += len(whole)
         for line in whole.splitlines():
             try:
                 self.found.append(self._parse(line))
@@ -45,65 +49,77 @@ class _Lines:
         return self.found
 
 
+class _Read:
+    """What was read of one evaluation."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Path, _Lines] = {}
+        self.scores: Scores = {}
+        self.scores_mark = ""
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes of text it is about, a score counted as eight."""
+        scores = sum(len(one) for by_model in self.scores.values() for one in by_model)
+        return 8 * scores + sum(one.size for one in self.lines.values())
+
+
 class Reading:
     """What the jobs have written, of the evaluations that were asked for last."""
 
     def __init__(self) -> None:
         """Begin with nothing read."""
         self._lock = threading.Lock()
-        self._lines: OrderedDict[Path, _Lines] = OrderedDict()
-        self._scores: OrderedDict[Path, tuple[str, Scores]] = OrderedDict()
+        self._read: OrderedDict[Path, _Read] = OrderedDict()
 
     def rows(self, folder: EvaluationFolder) -> list[TestRow]:
         """Return the test rows, each at its own number; none before the job has read them."""
-        return self._records(folder.rows, TestRow)
+        return self._records(folder, folder.rows, TestRow)
 
     def answers(self, folder: EvaluationFolder) -> list[RowAnswer]:
         """Return the answers so far: of what was answered twice, the later one."""
-        latest = {(a.candidate, a.row): a for a in self._records(folder.answers, RowAnswer)}
+        latest = {(a.candidate, a.row): a for a in self._records(folder, folder.answers, RowAnswer)}
         return [*latest.values()]
 
     def verdicts(self, folder: EvaluationFolder) -> list[Verdict]:
         """Return what the judge has said so far."""
-        return self._records(folder.verdicts, Verdict)
+        return self._records(folder, folder.verdicts, Verdict)
 
     def transcripts(self, folder: EvaluationFolder) -> list[dict[str, Any]]:
         """Return prompts and answers of the safety probe, as the job wrote them."""
-        return self._look(folder.refusals, json.loads)
+        return self._look(folder, folder.refusals, json.loads)
 
     def scores(self, folder: EvaluationFolder) -> Scores:
         """Return metric -> candidate -> a score per row; empty until the job has scored."""
         mark = records.mark(folder.scores)
         with self._lock:
-            known = self._scores.get(folder.scores)
-            if known is None or known[0] != mark:
-                known = mark, _read_scores(folder.scores)
-                _keep(self._scores, folder.scores, known)
-            return known[1]
+            known = self._of(folder)
+            if known.scores_mark != mark:
+                known.scores_mark, known.scores = mark, _read_scores(folder.scores)
+            return known.scores
 
     def forget(self, folder: EvaluationFolder) -> None:
         """Let go of what was read of a folder that is being deleted."""
         with self._lock:
-            for known in (self._lines, self._scores):
-                for path in [path for path in known if path.is_relative_to(folder.path)]:
-                    del known[path]
+            self._read.pop(folder.path, None)
 
-    def _records(self, path: Path, kind: type[R]) -> list[R]:
-        return self._look(path, kind.model_validate_json)
+    def _of(self, folder: EvaluationFolder) -> _Read:
+        """Return what is known of an evaluation; let go of those asked for longest ago."""
+        known = self._read.setdefault(folder.path, _Read())
+        self._read.move_to_end(folder.path)
+        others = sum(one.size for one in self._read.values()) - known.size
+        while others > _MOST_BYTES:
+            others -= self._read.popitem(last=False)[1].size
+        return known
 
-    def _look(self, path: Path, parse: Callable[[bytes], Any]) -> list[Any]:
+    def _records(self, folder: EvaluationFolder, path: Path, kind: type[R]) -> list[R]:
+        return self._look(folder, path, kind.model_validate_json)
+
+    def _look(
+        self, folder: EvaluationFolder, path: Path, parse: Callable[[bytes], Any]
+    ) -> list[Any]:
         with self._lock:
-            reader = self._lines.get(path) or _Lines(path, parse)
-            _keep(self._lines, path, reader)
-            return [*reader.look()]
-
-
-def _keep(known: OrderedDict[Path, Any], path: Path, value: Any) -> None:
-    """Note what was read, and let go of what nobody has asked for in a while."""
-    known[path] = value
-    known.move_to_end(path)
-    while len(known) > _KEPT:
-        known.popitem(last=False)
+            return [*self._of(folder).lines.setdefault(path, _Lines(path, parse)).look()]
 
 
 def _read_scores(path: Path) -> Scores:

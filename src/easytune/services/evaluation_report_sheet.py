@@ -87,7 +87,9 @@ def _verdicts(material: Material, lang: str) -> Iterator[Verdicts]:
     first = material.candidates[0].title
     for place, candidate in enumerate(material.candidates):
         for number, test_set in enumerate(material.result.sets):
-            lines = list(_lines(material, number, place, lang))
+            # Where models are compared, the figures of the first are in the tables.
+            is_compared = place > 0 or len(material.candidates) == 1
+            lines = list(_lines(material, number, place, lang)) if is_compared else []
             if lines:
                 names = {"model": candidate.title, "first": first, "set": test_set.title}
                 key = "of_first" if place == 0 else "against_first"

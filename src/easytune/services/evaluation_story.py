@@ -12,12 +12,14 @@ from pydantic import ValidationError
 
 from easytune import events, records
 from easytune.evaluation_errors import EvaluationInterrupted
-from easytune.evaluation_files import EvaluationFolder, Order, Result
+from easytune.evaluation_files import Candidate, EvaluationFolder, Order, Result
 from easytune.events import Answered, Event, Failed, Finished, Notice, Phase, Started, Stopped
 from easytune.services import evidence as proof
 from easytune.services.evidence import Evidence, State, StopStage
 
 _PACE_WINDOW = 40
+ASKING_MORE = ("probing", "benchmarking", "judging")
+"""Phases after the answers, which count what they ask themselves."""
 _GETTING_READY = ("importing", "loading_data", "loading_model")
 # Their own words tell to go on from a checkpoint, which an evaluation has none of.
 _FROM_OUTSIDE = ("interrupted", "killed_from_outside", "machine_restarted")
@@ -35,7 +37,8 @@ class EvaluationStory:
     phase: str = ""
     """What it does, as in `events.Phase`; empty before the first report and after the end."""
     done: int = 0
-    """Answers there are, those taken over from before included."""
+    """Answers there are, those taken over from before included; in a phase of `ASKING_MORE`, what
+    it has asked."""
     total: int = 0
     """Answers that are wanted, of all models together; 0 until that is known."""
     candidate: int | None = None
@@ -58,6 +61,14 @@ class EvaluationStory:
     ended_at: datetime | None = None
 
     @property
+    def asked(self) -> tuple[Candidate, ...]:
+        """Return the models that are being asked: those of one base take turns row by row."""
+        known = self.order.candidates
+        if self.candidate is None or self.candidate >= len(known):
+            return ()
+        return tuple(one for one in known if one.base == known[self.candidate].base)
+
+    @property
     def has_ended(self) -> bool:
         """Tell whether nothing more will come."""
         return self.state in proof.ENDED
@@ -69,6 +80,8 @@ class _Told:
 
     phase: str = ""
     last: Answered | None = None
+    part: Answered | None = None
+    """Of the phase, where it counts something else than answers to rows."""
     is_started: bool = False
     notices: list[Notice] = field(default_factory=list)
     ending: Finished | Stopped | Failed | None = None
@@ -77,13 +90,18 @@ class _Told:
     def add(self, event: Event) -> None:
         match event:
             case Phase(name=name):
-                self.phase = name
+                self.phase, self.part = name, None
+                self.pace.clear()
                 self.is_started = self.is_started or name not in _GETTING_READY
             case Started():
                 self.is_started = True
             case Answered():
-                self.last, self.is_started = event, True
+                self.is_started = True
                 self.pace.append(event)
+                if self.phase in ASKING_MORE:
+                    self.part = event
+                else:
+                    self.last = event
             case Notice():
                 self.notices.append(event)
             case Finished() | Stopped() | Failed():
@@ -123,7 +141,8 @@ class EvaluationFold:
             result=self.result(),
             started_at=evidence.begun,
         )
-        return self._timed(_counted(story, told.last), evidence)
+        now = None if story.has_ended else told.part
+        return self._timed(_counted(story, now or told.last), evidence)
 
     def result(self) -> Result | None:
         """Return what came of it; read again only when the file has changed."""
@@ -135,7 +154,7 @@ class EvaluationFold:
     def _timed(self, story: EvaluationStory, evidence: Evidence) -> EvaluationStory:
         if story.has_ended:
             return replace(story, phase="", ended_at=self._ended_at(evidence))
-        if story.state not in ("running", "stopping") or not self._told.last:
+        if story.state not in ("running", "stopping") or not story.total:
             return story
         pace = _pace(self._told)
         left = (story.total - story.done) / pace if pace else None
@@ -164,7 +183,7 @@ def _counted(story: EvaluationStory, last: Answered | None) -> EvaluationStory:
 
 def _pace(told: _Told) -> float | None:
     """Return answers per second: as the job says, else by what it reported when."""
-    last = told.last
+    last = told.part or told.last
     if last and last.rows_per_second:
         return last.rows_per_second
     if len(told.pace) < 2:

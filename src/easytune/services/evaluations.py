@@ -71,6 +71,10 @@ class Evaluations:
         """
         return self._create(evaluation_order.compose(config, self._home, self._catalogue))
 
+    def rows_asked(self, name: str, config: EvaluateConfig) -> int | None:
+        """Return how many rows of a test set will be asked: see `evaluation_order.rows_asked`."""
+        return evaluation_order.rows_asked(name, config, self._home)
+
     def story(self, evaluation: str) -> EvaluationStory:
         """Return what is known of an evaluation. Raises EvaluationMissing."""
         folder = self.folder(evaluation)

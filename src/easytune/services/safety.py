@@ -379,8 +379,8 @@ def _tried(place: int, remedy: Remedy | None, result: Result) -> Tried:
 
 
 def _is_within(one: Refusals) -> bool:
-    """Tell whether refusals are those of the base, but for the tolerance."""
-    if one.before is None or not one.prompts:
+    """Tell whether refusals are those of the base, but for the tolerance; never of none at all."""
+    if not one.before or not one.prompts:
         return False
     return one.before - one.refused <= refusals.TOLERANCE * one.prompts
 

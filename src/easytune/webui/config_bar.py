@@ -46,8 +46,8 @@ def build(saved_choices: list[tuple[str, str]], prefix: str = "train") -> Config
         copy = gr.Button(label("train.copy_yaml"), elem_id=f"{prefix}-copy", **small)
         upload = gr.UploadButton(open_text, elem_id=f"{prefix}-open", **small)
     saved = gr.Dropdown(
-        saved_choices, value=None, label=label("train.open_saved"), elem_id=f"{prefix}-open-saved",
-        info=label("train.open_saved_help"), interactive=True,
+        saved_choices, value=None, label=label(f"{prefix}.open_saved"), interactive=True,
+        info=label("train.open_saved_help"), elem_id=f"{prefix}-open-saved",
     )  # fmt: skip
     notices = gr.HTML("", visible=False, elem_id=f"{prefix}-notices", apply_default_css=False)
     yaml = gr.Code("", language="yaml", label="YAML", interactive=False, max_lines=24,
@@ -57,7 +57,7 @@ def build(saved_choices: list[tuple[str, str]], prefix: str = "train") -> Config
         label=label("train.shell"), info=label("train.shell_help"), elem_id=f"{prefix}-shell",
     )  # fmt: skip
     command = gr.Code(
-        "", language="shell", label=label("train.command"), interactive=False, lines=1,
+        "", language="shell", label=label(f"{prefix}.command"), interactive=False, lines=1,
         wrap_lines=True, elem_id=f"{prefix}-command", buttons=["copy"],
     )  # fmt: skip
     file_name = gr.Textbox("", visible=False)

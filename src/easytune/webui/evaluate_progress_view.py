@@ -10,12 +10,13 @@ from html import escape
 from easytune import quantities
 from easytune.events import Failed, Notice
 from easytune.i18n import has, t
-from easytune.services.evaluation_story import EvaluationStory
+from easytune.services.evaluation_story import ASKING_MORE, EvaluationStory
 from easytune.services.evaluations import EvaluationSummary
 from easytune.webui.run_view import ACTIVE, state_chip
 
 MOST_LISTED = 4
 _ASKING = "answering"
+_NAMED = 3
 
 
 def nothing_yet(lang: str) -> str:
@@ -71,6 +72,20 @@ def failure(failed: Failed | None, lang: str) -> str:
     )
 
 
+def asked(counts: Sequence[int | str | None], models: int, lang: str) -> str:
+    """Return how many answers there will be: per test set its rows, None where nobody has counted
+    them yet, or why it cannot be asked.
+    """
+    rows = sum(count for count in counts if isinstance(count, int))
+    said = [count for count in counts if isinstance(count, str)]
+    values = {"rows": f"{rows:,}", "models": models, "answers": f"{rows * models:,}"}
+    if None in counts:
+        said.insert(0, t("evaluate.asked_more", lang, **values))
+    elif rows:
+        said.insert(0, t("evaluate.asked", lang, **values))
+    return "".join(f'<p class="et-fact">{escape(one)}</p>' for one in said)
+
+
 def links(evaluations: Sequence[EvaluationSummary], lang: str) -> str:
     """Return the newest of some evaluations, each a button that opens it."""
     if not evaluations:
@@ -100,13 +115,12 @@ def _link(evaluation: EvaluationSummary, lang: str) -> str:
 
 def _phase(story: EvaluationStory, lang: str) -> str:
     """Return the phase; while models are asked, which of them."""
-    known = story.order.candidates
-    if story.phase == _ASKING and story.candidate is not None and story.candidate < len(known):
-        values = {
-            "model": known[story.candidate].title, "place": story.candidate + 1,
-            "models": len(known),
-        }  # fmt: skip
-        return t("evaluate.asking", lang, **values)
+    if story.phase == _ASKING and story.asked:
+        known, asked = len(story.order.candidates), [one.title for one in story.asked]
+        more = f" +{len(asked) - _NAMED}" if len(asked) > _NAMED else ""
+        key = "asking" if len(asked) == known else "asking_some"
+        names = ", ".join(asked[:_NAMED]) + more
+        return t(f"evaluate.{key}", lang, models=names, count=len(asked), of=known)
     key = f"evaluate.phase.{story.phase}"
     return t(key, lang) if has(key) else t(f"monitor.phase.{story.phase}", lang)
 
@@ -116,11 +130,15 @@ def _progress(story: EvaluationStory, lang: str) -> str:
     # After the last answer it scores and probes, for a time that nobody knows.
     waits = story.state == "starting" or (story.state in ACTIVE and share == 1.0)
     waiting = " et-waiting" if waits else ""
-    return (
+    bar = (
         f'<div class="et-progress{waiting}" role="progressbar" aria-valuemin="0"'
         f' aria-valuemax="100" aria-valuenow="{share * 100:.0f}">'
         f'<i style="width:{share * 100:.1f}%"></i></div>'
-        f'<div class="et-under"><span id="evaluate-done">{escape(_so_far(story, lang))}</span>'
+    )
+    # What ended before its rows were read has no way behind it.
+    bar = bar if story.total or story.state in ACTIVE else ""
+    return (
+        f'{bar}<div class="et-under"><span id="evaluate-done">{escape(_so_far(story, lang))}</span>'
         f"<span>{escape(_times(story, lang))}</span></div>"
     )
 
@@ -129,7 +147,8 @@ def _so_far(story: EvaluationStory, lang: str) -> str:
     if not story.total:
         return ""
     done, total = f"{story.done:,}", f"{story.total:,}"
-    parts = [t("evaluate.answers_of", lang, done=done, total=total)]
+    of = "done_of" if story.phase in ASKING_MORE else "answers_of"
+    parts = [t(f"evaluate.{of}", lang, done=done, total=total)]
     if story.rows_per_second and story.state in ACTIVE and story.done < story.total:
         pace = quantities.pace(story.rows_per_second)
         parts.append(t("evaluate.pace", lang, rows=pace))

@@ -58,12 +58,12 @@ class SetupPanel:
         self.checkpoints = gr.Button(
             label("evaluate.add_checkpoints"), elem_id="evaluate-checkpoints", **small
         )
-        self.facts = gr.HTML(
-            "", elem_id="evaluate-facts", js_on_load=_CLICKS, apply_default_css=False
-        )
         self.form.place("test.datasets")
         self.upload = gr.UploadButton(
             upload_text, file_count="multiple", elem_id="evaluate-upload", **small
+        )
+        self.facts = gr.HTML(
+            "", elem_id="evaluate-facts", js_on_load=_CLICKS, apply_default_css=False
         )
         self.form.place(*_WIDE)
 

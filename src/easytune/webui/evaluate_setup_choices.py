@@ -35,7 +35,7 @@ class Machine:
         whole = [model for model in self.models if not model.is_adapter and not model.problem]
         return {
             "candidates.models": _models(self.models, config.candidates.models, lang),
-            "test.datasets": self._test_sets(config, lang),
+            "test.datasets": self.sets_offered(config, lang),
             "measure.metrics": metrics(lang),
             "measure.probe": pickers.general(self.home, lang, "probe", config.measure.probe),
             "judge.model": [(_line(model, lang), model.id) for model in whole],
@@ -70,7 +70,7 @@ class Machine:
         names = list(dict.fromkeys([*first, *steps, *last]))
         return config.changed(candidates__models=tuple(names[:MOST_MODELS]))
 
-    def _test_sets(self, config: EvaluateConfig, lang: str) -> list[Choice]:
+    def sets_offered(self, config: EvaluateConfig, lang: str) -> list[Choice]:
         """Return the test sets, what the runs of the chosen models kept back before all others."""
         wanted = {self.run_of(name) for name in config.candidates.models}
         kept = [run for run in self.runs.list() if keeps_rows(run)]

@@ -90,9 +90,13 @@ class SetupHandlers:
         return [*painted, yaml, command, name, yaml]
 
     def chosen(self, request: gr.Request, *values: Any) -> list[Update]:
-        """Offer what goes with the chosen models, such as the rows that their runs kept back."""
-        config = self._form.lenient(*values)
-        return self._offering(config, self.machine(), self._lang(request))
+        """Offer the rows that the runs of the chosen models kept back, and say what will be asked.
+
+        Updates of the test sets and the facts.
+        """
+        config, lang = self._form.lenient(*values), self._lang(request)
+        choices = self.machine().sets_offered(config, lang)
+        return [gr.update(choices=choices), self._facts(config, lang)]
 
     def checkpoints(self, request: gr.Request, *values: Any) -> list[Update]:
         """Add the checkpoints of the chosen runs; say so when there are none."""
@@ -187,7 +191,7 @@ class SetupHandlers:
         for path, choices in machine.offered(config, lang).items():
             place = self._form.placed.index(path)
             filled[place] = {**filled[place], "choices": choices}
-        return [*filled, self._facts(config.candidates.models, lang)]
+        return [*filled, self._facts(config, lang)]
 
     def _offering(self, config: EvaluateConfig, machine: Machine, lang: str) -> list[Update]:
         """Return updates of the form and the facts that leave every value as it is."""
@@ -197,13 +201,25 @@ class SetupHandlers:
             for path in self._form.placed
         ]
         boxes = [gr.skip() for _ in range(self._blank - len(updates) - 1)]
-        return [*updates, *boxes, self._facts(config.candidates.models, lang)]
+        return [*updates, *boxes, self._facts(config, lang)]
 
-    def _facts(self, models: Sequence[str], lang: str) -> Update:
-        """Return the earlier evaluations of the chosen models, to open."""
-        found = [one for name in models for one in self._context.evaluations.of_model(name)]
+    def _facts(self, config: EvaluateConfig, lang: str) -> Update:
+        """Return how much will be asked, and earlier evaluations of the models, to open."""
+        models, evaluations = config.candidates.models, self._context.evaluations
+        found = [one for name in models for one in evaluations.of_model(name)]
         distinct = {one.id: one for one in found}
-        return gr.update(value=evaluate_progress_view.links([*distinct.values()], lang))
+        asked = evaluate_progress_view.asked(self._counts(config, lang), len(models), lang)
+        return gr.update(value=asked + evaluate_progress_view.links([*distinct.values()], lang))
+
+    def _counts(self, config: EvaluateConfig, lang: str) -> list[int | str | None]:
+        """Return how many rows of each test set will be asked, or why it cannot be."""
+        counts: list[int | str | None] = []
+        for name in dict.fromkeys(config.test.datasets):
+            try:
+                counts.append(self._context.evaluations.rows_asked(name, config))
+            except EasyTuneError as error:
+                counts.append(sentence(error, lang))
+        return counts
 
     def _lang(self, request: gr.Request) -> str:
         return self._context.language_of(request)

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import webbrowser
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from easytune.webui.security import OriginGuard, is_loopback
 
 PASSWORD = "EASYTUNE_PASSWORD"
 PORTS_TRIED = 100
+_SUMMARY_FREQUENCY = "GRADIO_ANALYTICS_CACHE_FREQUENCY"
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,9 @@ def _is_free(host: str, port: int) -> bool:
 
 def _serve(door: Door, port: int, home: Path, lang: str | None, browser: bool, console: str) -> int:
     ended = _ending_signals()
+    # After each click Gradio would draw up a table of how long clicks took, which nobody reads:
+    # for that it loads pandas, and where pyarrow is loading as well that fails.
+    os.environ[_SUMMARY_FREQUENCY] = str(sys.maxsize)
     context = Context.of(home, lang or console)
     page = app.build(context)
     _stay_off_the_proxy(door.host)

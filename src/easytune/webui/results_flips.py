@@ -88,8 +88,22 @@ class FlipsPanel:
         return [*self.choices, self.kind, self.search, self.sort]
 
 
+class _Choice(gr.Dropdown):
+    """A list whose value the handlers judge.
+
+    Gradio refuses a value that the choices it sent last lack. Until they have arrived, the page
+    holds one of the evaluation before, and what it asks for meanwhile would come to nothing.
+    """
+
+    is_template = True  # For the browser it is a Dropdown.
+
+    def preprocess(self, payload: Any) -> Any:
+        """Return what the page holds."""
+        return payload
+
+
 def _choice(name: str) -> gr.Dropdown:
-    return gr.Dropdown(
+    return _Choice(
         [], value=None, label=label(f"results.flips.{name}"), interactive=True, filterable=False,
         min_width=150, elem_id=f"results-{name}",
     )  # fmt: skip
@@ -164,22 +178,26 @@ class FlipsHandlers:
     def drawn(self, request: gr.Request, evaluation: str, *values: Any) -> Drawn:
         """Return the page of rows that was asked for, and how many of each kind there are."""
         lang, choice = self._context.language_of(request), Choice.of(values[:-1])
-        if not evaluation or choice is None:
+        if not evaluation:
             return ["0", "", ""]
+        if choice is None:
+            return ["0", "", figures.empty(t("results.flips.no_scores", lang))]
         try:
             order = self._evaluations.story(evaluation).order
             found = lines_of(self._evaluations, evaluation, choice)
         except EasyTuneError as error:
             return ["0", figures.notice(sentence(error, lang), "bad"), ""]
         if max(choice.first, choice.second) >= len(order.candidates):
-            # The choices are those of the evaluation that was shown before.
+            # Of the evaluation that was shown before; what this one offers is on its way.
             return ["0", "", ""]
-        names = (order.candidates[choice.first].title, order.candidates[choice.second].title)
+        pair = dict.fromkeys((choice.first, choice.second))
+        names = [order.candidates[place].title for place in pair]
         place = _within(values[-1], len(found.lines))
-        told = t(
-            "results.flips.counts", lang, metric=metric_name(choice.metric, lang), **found.counts
-        )
-        return [str(place), figures.notice(told), table(found.lines, names, place, lang)]
+        said = "counts" if len(names) > 1 else "one_model"
+        metric = metric_name(choice.metric, lang)
+        told = t(f"results.flips.{said}", lang, metric=metric, model=names[0], **found.counts)
+        drawn = table(found.lines, choice.metric, names, place, lang)
+        return [str(place), figures.notice(told), drawn]
 
     def clicked(
         self, request: gr.Request, event: gr.EventData, evaluation: str, *values: Any

@@ -9,7 +9,7 @@ from easytune.i18n import t
 from easytune.services.differences import differences
 from easytune.webui import data_figures as figures
 from easytune.webui.compare_view import ending, problem
-from easytune.webui.results_names import number, signed
+from easytune.webui.results_names import figure, metric_name, signed
 
 PAGE = 50
 KINDS = ("fixed", "broken", "same")
@@ -39,16 +39,19 @@ class FlipLine:
         return self.after - self.before
 
 
-def table(lines: Sequence[FlipLine], names: tuple[str, str], place: int, lang: str) -> str:
-    """Return one page of rows from `place` on; `names` are those of the two models."""
+def table(
+    lines: Sequence[FlipLine], metric: str, names: Sequence[str], place: int, lang: str
+) -> str:
+    """Return one page of rows from `place` on; `names` are those of the two models, or of one."""
     if not lines:
         return figures.empty(t("results.flips.nothing", lang))
     with_reference = any(line.asked.reference is not None for line in lines)
-    heads = ["#", t("results.flips.change", lang), t("results.flips.prompt", lang)]
+    scored = metric_name(metric, lang) if len(names) == 1 else t("results.flips.change", lang)
+    heads = ["#", scored, t("results.flips.prompt", lang)]
     heads += [t("results.flips.reference", lang)] if with_reference else []
     top = "".join(f"<th>{escape(head)}</th>" for head in [*heads, *names])
     page = lines[place : place + PAGE]
-    body = "".join(_row(line, with_reference, lang) for line in page)
+    body = "".join(_row(line, metric, with_reference, len(names) == 1, lang) for line in page)
     told = t(
         "results.flips.page", lang, first=figures.count(place + 1),
         last=figures.count(place + len(page)), total=figures.count(len(lines)),
@@ -70,11 +73,12 @@ def marked(other: str, text: str, tag: str) -> str:
     return html + ("…" if len(text) > LONGEST else "")
 
 
-def _row(line: FlipLine, with_reference: bool, lang: str) -> str:
-    cells = [f"<b>{line.row + 1}</b>{_actions(line.row, lang)}", _change(line, lang), _asked(line)]
+def _row(line: FlipLine, metric: str, with_reference: bool, is_one: bool, lang: str) -> str:
+    change = _score(line, metric, lang) if is_one else _change(line, metric, lang)
+    cells = [f"<b>{line.row + 1}</b>{_actions(line.row, lang)}", change, _asked(line)]
     if with_reference:
         cells.append(_clip(escape((line.asked.reference or "")[:LONGEST])))
-    cells += [_answer(line, True, lang), _answer(line, False, lang)]
+    cells += [_answer(line, is_first, lang) for is_first in ((True,) if is_one else (True, False))]
     body = "".join(f"<td>{cell}</td>" for cell in cells)
     return f'<tr data-kind="{escape(line.kind, quote=True)}" data-row="{line.row}">{body}</tr>'
 
@@ -85,12 +89,18 @@ def _actions(row: int, lang: str) -> str:
     return f'<span class="results-row-actions">{keep}{compare}</span>'
 
 
-def _change(line: FlipLine, lang: str) -> str:
+def _score(line: FlipLine, metric: str, lang: str) -> str:
     if not line.kind:
         return f'<span class="et-quiet">{escape(t("results.flips.not_scored", lang))}</span>'
+    return escape(figure(metric, line.after, lang))
+
+
+def _change(line: FlipLine, metric: str, lang: str) -> str:
+    if not line.kind:
+        return _score(line, metric, lang)
     word = escape(t(f"results.flips.kind.{line.kind}", lang))
-    scores = f"{number(line.before, lang)} → {number(line.after, lang)}"
-    by = signed(number(line.change, lang)) if line.change else ""
+    scores = f"{figure(metric, line.before, lang)} → {figure(metric, line.after, lang)}"
+    by = signed(figure(metric, line.change, lang)) if line.change else ""
     return (
         f'<span class="results-kind" data-kind="{escape(line.kind, quote=True)}">{word}</span>'
         f"<small>{escape(scores)}</small><small>{escape(by)}</small>"

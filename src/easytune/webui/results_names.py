@@ -90,7 +90,8 @@ def number(value: float | None, lang: str) -> str:
     """Return a number as people read it: about four figures, a real minus, never `-0`."""
     if value is None:
         return t("monitor.none", lang)
-    size = abs(value)
+    # What is next to nothing reads as nothing.
+    size = round(abs(value), 6)
     digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 or not size else 3
     return _minus(f"{value:,.{digits}f}")
 

@@ -31,6 +31,7 @@ from easytune.webui.spoken import sentence
 
 TICK_SECONDS = 2.0
 _DRAW = "easytune.mount('results-charts', element, props, watch);"
+_ASK = "() => String(performance.now())"
 _SLOT = '<div class="et-slot"></div>'
 
 
@@ -64,6 +65,7 @@ class _Layout:
     def __init__(self) -> None:
         self.evaluation = gr.Textbox("", visible="hidden", elem_id="results-evaluation")
         self.stamp = gr.Textbox("", visible="hidden", elem_id="results-stamp")
+        self.asked = gr.Textbox("", visible="hidden", elem_id="results-asked")
         self.timer = gr.Timer(TICK_SECONDS, active=False)
         with gr.Column(elem_id="results"):
             self.head = _part("head")
@@ -129,10 +131,11 @@ class _Handlers:
             return [going, *self._nothing(_unfinished(story, lang))[1:]]
         shown = Shown(story.id, story.order, story.result, lang)
         rows, scores = self._evaluations.rows(story.id), self._evaluations.scores(story.id)
+        answers = len(self._evaluations.answers(story.id))
         return [
             going,
             _head(story, lang),
-            _partial(story, lang)
+            _partial(story, answers, lang)
             + results_view.findings(shown)
             + results_view.overlaps(shown, rows),
             results_view.verdict(shown),
@@ -157,9 +160,9 @@ class _Handlers:
 
 
 def _unfinished(story: EvaluationStory, lang: str) -> str:
-    if not story.has_ended:
-        return results_view.refusal(t("results.not_yet", lang, name=story.name))
-    return results_view.refusal(t("results.nothing_scored", lang, name=story.name))
+    ended = "unreadable" if story.state == "finished" else "nothing_scored"
+    kind = ended if story.has_ended else "not_yet"
+    return results_view.refusal(t(f"results.{kind}", lang, name=story.name))
 
 
 def _head(story: EvaluationStory, lang: str) -> str:
@@ -171,11 +174,11 @@ def _head(story: EvaluationStory, lang: str) -> str:
     )
 
 
-def _partial(story: EvaluationStory, lang: str) -> str:
+def _partial(story: EvaluationStory, answers: int, lang: str) -> str:
     """Return that an evaluation was stopped, or ended before all answers were there."""
     if story.state == "finished" or not story.has_ended:
         return ""
-    return data_figures.notice(t("results.partial", lang, answers=f"{story.done:,}"), "warn")
+    return data_figures.notice(t("results.partial", lang, answers=f"{answers:,}"), "warn")
 
 
 def _stamp(lang: str, evaluation: str, version: str, story: EvaluationStory) -> str:
@@ -191,16 +194,15 @@ def _wire(context: Context, layout: _Layout) -> tuple[dict[str, Any], dict[str, 
     flips = FlipsHandlers(context)
     on = _Handlers(context, safety, flips)
     now: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    look: dict[str, Any] = {
-        "fn": on.look,
-        "inputs": [layout.stamp, layout.evaluation, *layout.flips.inputs, layout.flips.place],
-        "outputs": layout.outputs, **now,
-    }  # fmt: skip
     safety.wire(layout.safety, layout.evaluation)
     flips.wire(layout.flips, layout.evaluation)
     listed = HistoryHandlers(context).wire(layout.history, layout.evaluation)
 
-    # One event for all, so that an older answer cannot come last.
-    gr.on([layout.evaluation.change, layout.timer.tick], **look, trigger_mode="always_last")
+    # One event for all: an older answer cannot come last, and nothing is drawn twice.
+    gr.on(
+        [layout.evaluation.change, layout.timer.tick, layout.asked.change], on.look,
+        [layout.stamp, layout.evaluation, *layout.flips.inputs, layout.flips.place],
+        layout.outputs, trigger_mode="always_last", **now,
+    )  # fmt: skip
     layout.stamp.change(**listed, trigger_mode="always_last")
-    return look, listed
+    return {"fn": None, "inputs": None, "outputs": layout.asked, "js": _ASK}, listed

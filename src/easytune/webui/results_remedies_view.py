@@ -14,6 +14,8 @@ from easytune.webui.results_names import Shown, figure, metric_name, signed
 def offers(shown: Shown, fit: Sequence[int]) -> str:
     """Return the remedies for each adapter whose refusals were counted; `fit` can be tried on."""
     found = [one for one in shown.result.safety if one.kind == "harmful" and one.candidate in fit]
+    # A base that refuses nothing has lost nothing that a remedy could bring back.
+    found = [one for one in found if one.before != 0]
     if not found:
         return ""
     title = escape(t("results.remedies.title", shown.lang))

@@ -72,11 +72,13 @@ def _flipped(
     from easytune.scoring import MEASURES
     from easytune.scoring.flips import flips
 
-    there = scores.get(choice.metric, [])
-    if choice.metric not in MEASURES or max(choice.first, choice.second) >= len(there):
+    there, pair = scores.get(choice.metric, []), (choice.first, choice.second)
+    if choice.metric not in MEASURES or max(pair) >= len(there):
         return {}
-    told = (choice.metric, choice.first, choice.second)
-    found = flips(rows, answers.values(), scores, *told)
+    if any(len(there[candidate]) < len(rows) for candidate in pair):
+        # A damaged file: which score is whose can no longer be told.
+        return {}
+    found = flips(rows, answers.values(), scores, choice.metric, *pair)
     return {flip.row: flip for flip in found}
 
 

@@ -33,7 +33,7 @@ def tone(metric: str, found: Difference) -> Tone:
     from easytune.scoring import statistics
 
     good = direction(metric)
-    if not good or found.rows < statistics.TRUSTED_ROWS or not statistics.is_shown(found):
+    if not good or not statistics.is_shown(found):
         return "undecided"
     return "better" if found.value * good > 0 else "worse"
 
@@ -114,9 +114,11 @@ def refusal(text: str) -> str:
 
 def _card(shown: Shown, place: int) -> str:
     groups = "".join(_group(shown, place, chosen) for chosen in range(len(shown.result.sets)))
+    nothing = f'<p class="et-quiet">{escape(t("results.unscored", shown.lang))}</p>'
     return (
         f'<article class="results-card" data-candidate="{place}">'
-        f"<h4>{escape(shown.candidate(place))}</h4>{groups}{_forgot(shown, place)}</article>"
+        f"<h4>{escape(shown.candidate(place))}</h4>{groups + _forgot(shown, place) or nothing}"
+        "</article>"
     )
 
 
@@ -194,10 +196,7 @@ def _of_set(shown: Shown, place: int) -> str:
     heads = "".join(_head(name, shown) for name in names)
     lines = "".join(
         f"<tr><td>{escape(shown.candidate(candidate))}</td>"
-        + "".join(
-            _cell(by_place.get((candidate, name)), best[name] == candidate, shown.lang)
-            for name in names
-        )
+        + "".join(_cell(by_place.get((candidate, name)), best[name], shown.lang) for name in names)
         + "</tr>"
         for candidate in range(len(shown.candidates))
     )
@@ -221,19 +220,19 @@ def _head(name: str, shown: Shown) -> str:
     )
 
 
-def _best(name: str, found: Sequence[Scored]) -> int | None:
-    """Return the candidate with the best figure; None where all are alike, or none is better."""
+def _best(name: str, found: Sequence[Scored]) -> float | None:
+    """Return the best figure, which several may share; None where all do, or none is better."""
     good = direction(name)
     if not good or len({one.figure.value for one in found}) < 2:
         return None
-    return max(found, key=lambda one: good * one.figure.value).candidate
+    return max((one.figure.value for one in found), key=lambda value: good * value)
 
 
-def _cell(found: Scored | None, is_best: bool, lang: str) -> str:
+def _cell(found: Scored | None, best: float | None, lang: str) -> str:
     if found is None:
         return f'<td class="results-none">{escape(t("monitor.none", lang))}</td>'
     value = escape(figure(found.metric, found.figure.value, lang))
-    marked = f"<b>{value}</b>" if is_best else value
+    marked = f"<b>{value}</b>" if found.figure.value == best else value
     ends = escape(_interval(found, lang))
     return f"<td>{marked}<small>{ends}</small>{_against(found, lang)}</td>"
 

@@ -12,8 +12,6 @@ import random
 import tempfile
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import chdir, contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from easytune.engine.evaluating import continued
 from easytune.engine.evaluating.batches import BatchSize
+from easytune.engine.evaluating.benchmark_tasks import Catalogue, TaskUnusable
 from easytune.engine.evaluating.candidates import Asked, Group, adapter_of
 from easytune.engine.evaluating.session import Session
 from easytune.engine.failures import classify, first_line
@@ -34,7 +33,6 @@ PACKAGE, MODULE = "lm-eval", "lm_eval"
 # What its command line uses, so that examples and figures are the same.
 _SEED, _NUMPY_SEED = 0, 1234
 _CLOSE = 1e-9
-_SINGLE = ("TASK", "PY_TASK")
 
 
 class Done(BaseModel):
@@ -62,7 +60,10 @@ def run(session: Session) -> None:
         return
     done = continued.taken_over(session, Done, lambda folder: folder.benchmarks, "measure")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        catalogue = _Catalogue(session.order.config.measure.benchmark_folder, Path(scratch))
+        catalogue = Catalogue(
+            session.order.config.measure.benchmark_folder, Path(scratch),
+            allow_code=session.order.allow_remote_code,
+        )  # fmt: skip
         tasks = [name for name in dict.fromkeys(wanted) if _is_known(session, catalogue, name)]
         for group in session.groups:
             if tasks and not session.stop.asked():
@@ -93,135 +94,20 @@ def with_differences(done: Iterable[Done], seed: int) -> list[Benchmarked]:
     return [found[key] for key in sorted(found)]
 
 
-class _Catalogue:
-    """The tasks there are: those of a folder, then those that the package brings."""
-
-    def __init__(self, folder: str | None, scratch: Path) -> None:
-        self.folder = Path(folder).expanduser().resolve() if folder else None
-        self._scratch = scratch
-        self._found: dict[str, Any] = {}
-
-    def knows(self, name: str) -> bool:
-        """Tell whether there is a task, a group or a tag of that name, or a YAML file."""
-        return self._manager(name) is not None
-
-    @contextmanager
-    def tasks(self, name: str) -> Iterator[Any]:
-        """Read a benchmark and its data; what it reads from files of its own stays out of caches.
-
-        Raises whatever the benchmark's own code raises.
-        """
-        manager = self._manager(name)
-        assert manager is not None
-        place = self._place(manager, name)
-        if place is None:
-            yield manager.load([name])
-            return
-        datasets = importlib.import_module("datasets")
-        before = datasets.config.HF_DATASETS_CACHE
-        datasets.config.HF_DATASETS_CACHE = self._scratch
-        try:
-            with chdir(place):
-                found = manager.load([name])
-        finally:
-            datasets.config.HF_DATASETS_CACHE = before
-        yield found
-
-    def _manager(self, name: str) -> Any:
-        if name not in self._found:
-            self._found[name] = self._look(name)
-        return self._found[name]
-
-    def _look(self, name: str) -> Any:
-        """Return what can read a benchmark; None when there is none of that name."""
-        own = self._own
-        if name in own.task_index or (name.endswith(".yaml") and Path(name).is_file()):
-            return own
-        # To read all of its thousands of files takes a minute; a single task needs one folder.
-        mentioning = _folders_that_mention(name)
-        if not mentioning:
-            return None
-        few = _manager(include_path=mentioning, include_defaults=False)
-        entry = few.task_index.get(name)
-        if entry is not None and entry.kind.name in _SINGLE:
-            return few
-        return self._all if name in self._all.task_index else None
-
-    @cached_property
-    def _own(self) -> Any:
-        folder = str(self.folder) if self.folder else None
-        return _manager(include_path=folder, include_defaults=False)
-
-    @cached_property
-    def _all(self) -> Any:
-        return _manager(include_path=str(self.folder) if self.folder else None)
-
-    def _place(self, manager: Any, name: str) -> Path | None:
-        """Return the folder that a benchmark's own data files are relative to; None without any."""
-        found = list(_described(manager.task_index, name, set()))
-        files = [file for _, config in found for file in _data_files(config)]
-        if not files:
-            return None
-        places = [Path.cwd(), *(path.parent for path, _ in found if path), self.folder]
-        for place in places:
-            if place and all((place / file).exists() for file in files):
-                return place
-        return None
-
-
-def _manager(**options: Any) -> Any:
-    return importlib.import_module("lm_eval.tasks").TaskManager(**options)
-
-
-def _folders_that_mention(name: str) -> list[str]:
-    """Return the folders of the package's own tasks whose files have a name in them."""
-    package = importlib.import_module("lm_eval.tasks").__file__ or ""
-    folders = sorted(path for path in Path(package).parent.iterdir() if path.is_dir())
-    sought = name.encode()
-    return [
-        str(folder)
-        for folder in folders
-        if any(sought in file.read_bytes() for file in folder.rglob("*.yaml"))
-    ]
-
-
-def _described(index: Any, name: str, seen: set[str]) -> Iterator[tuple[Path | None, Any]]:
-    """Yield file and content of a task, or of all tasks of a group or a tag."""
-    entry = index.get(name)
-    if entry is None or name in seen:
-        return
-    seen.add(name)
-    config = entry.cfg or {}
-    yield entry.yaml_path, config
-    inside = config.get("task")
-    members = [*entry.tags] if not config else inside if isinstance(inside, list) else []
-    for member in members:
-        inner = member if isinstance(member, str) else member.get("task", member.get("group", ""))
-        if isinstance(inner, str):
-            yield from _described(index, inner, seen)
-
-
-def _data_files(config: dict[str, Any]) -> Iterator[str]:
-    """Yield the local files that a task reads: not those of the hub."""
-    if "://" in str(config.get("dataset_path", "")):
-        return
-    given = (config.get("dataset_kwargs") or {}).get("data_files")
-    for files in given.values() if isinstance(given, dict) else [given]:
-        for file in files if isinstance(files, list) else [files]:
-            if isinstance(file, str) and "://" not in file:
-                yield file
-
-
-def _is_known(session: Session, catalogue: _Catalogue, name: str) -> bool:
-    if catalogue.knows(name):
-        return True
-    folder = session.order.config.measure.benchmark_folder or "-"
-    session.result.find("benchmark_unknown", task=name, folder=folder)
+def _is_known(session: Session, catalogue: Catalogue, name: str) -> bool:
+    """Tell whether there is such a benchmark; else say so, or what is wrong with its file."""
+    try:
+        if catalogue.knows(name):
+            return True
+        folder = session.order.config.measure.benchmark_folder or "-"
+        session.result.find("benchmark_unknown", task=name, folder=folder)
+    except TaskUnusable as problem:
+        session.result.find(problem.code, task=name, **problem.values)
     return False
 
 
 def _group(
-    session: Session, group: Group, tasks: list[str], catalogue: _Catalogue, known: list[Done]
+    session: Session, group: Group, tasks: list[str], catalogue: Catalogue, known: list[Done]
 ) -> list[Done]:
     """Return what the candidates of one base did; those known already are left out."""
     there = {(one.candidate, one.benchmark) for one in known}
@@ -249,12 +135,13 @@ def _harness(session: Session, asked: Asked) -> Any:
     size = BatchSize(asked.held, order.config.test.batch_size)
     with asked.attached.applied([None]):
         return module.Harness(
-            asked.held, size, session.stop.asked, allow_remote_code=order.allow_remote_code
-        )
+            asked.held, size, session.stop.asked, session.report,
+            allow_remote_code=order.allow_remote_code,
+        )  # fmt: skip
 
 
 def _candidate(
-    session: Session, asked: Asked, model: Any, candidate: int, task: str, catalogue: _Catalogue
+    session: Session, asked: Asked, model: Any, candidate: int, task: str, catalogue: Catalogue
 ) -> list[Done]:
     """Return what one candidate did in one benchmark; nothing when it failed or was stopped."""
     adapter = adapter_of(session.order.candidates[candidate])
@@ -262,8 +149,12 @@ def _candidate(
     harness = importlib.import_module("easytune.engine.evaluating.harness")
     try:
         with catalogue.tasks(task) as loaded, asked.attached.applied([adapter]):
+            model.candidate = candidate
             results = _evaluate(model, loaded, rows)
     except harness.StopAsked:
+        return []
+    except TaskUnusable as problem:
+        session.result.find(problem.code, task=task, **problem.values)
         return []
     # An edge: a benchmark runs code and reads data of others; the next one goes on.
     except Exception as error:  # noqa: BLE001
@@ -349,7 +240,9 @@ def _difference(
     both = sorted(set(first or ()) & set(other))
     if not first or not both:
         return None
-    return statistics.paired([first[d] for d in both], [other[d] for d in both], seed)
+    before, after = [first[d] for d in both], [other[d] for d in both]
+    right = 1.0 if {*before, *after} <= {0.0, 1.0} else None
+    return statistics.paired(before, after, seed, right=right)
 
 
 def _failed(session: Session, candidate: int, task: str, error: Exception) -> None:

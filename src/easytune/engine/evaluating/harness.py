@@ -17,8 +17,10 @@ from transformers import AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
 from easytune.engine import hardware
 from easytune.engine.evaluating.batches import BatchSize
+from easytune.engine.evaluating.progress import Progress
 from easytune.engine.failures import classify
 from easytune.engine.held import Held
+from easytune.engine.reporting import Reporter
 from easytune.errors import OutOfMemory
 
 # As computed, in fp32, and as log-probabilities.
@@ -34,7 +36,13 @@ class Harness(HFLM):
     """One base model. Adapters are put in place around it, by whoever asks."""
 
     def __init__(
-        self, held: Held, size: BatchSize, stop: Callable[[], bool], *, allow_remote_code: bool
+        self,
+        held: Held,
+        size: BatchSize,
+        stop: Callable[[], bool],
+        report: Reporter,
+        *,
+        allow_remote_code: bool,
     ) -> None:
         """Make it while no adapter is in place: the harness ties the weights of what it gets."""
         super().__init__(
@@ -47,20 +55,35 @@ class Harness(HFLM):
         )
         self._held, self._size, self._stop = held, size, stop
         self._batch, self._filled = 1, 0
+        self.candidate = 0
+        """Place of the model whose adapter is in place, for whoever follows."""
+        self._report, self._done = report, 0
+        self._progress = Progress(report, 0)
 
     def loglikelihood(self, requests: Any, disable_tqdm: bool = True) -> Any:
         """Return log-likelihoods without a bar that nobody sees."""
+        self._begin(requests)
         return super().loglikelihood(requests, disable_tqdm=True)
 
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = True) -> Any:
         """Return log-likelihoods of whole texts without a bar that nobody sees."""
+        self._begin(requests)
         self._batch = self._that_fit(self._longest(requests))
         return super().loglikelihood_rolling(requests, disable_tqdm=True)
 
     def generate_until(self, requests: Any, disable_tqdm: bool = True) -> Any:
         """Return answers without a bar that nobody sees."""
+        self._begin(requests)
         self._batch = self._size.of(self._longest(requests) + self.max_gen_toks)
         return super().generate_until(requests, disable_tqdm=True)
+
+    def _begin(self, requests: Sequence[Any]) -> None:
+        self._progress, self._done = Progress(self._report, len(requests)), 0
+
+    def _went_well(self, rows: int) -> None:
+        self._size.fitted(rows)
+        self._done += rows
+        self._progress.tell(self._done, self.candidate, rows)
 
     def _detect_batch_size(self, requests: Sequence[Any] | None = None, pos: int = 0) -> int:
         """Return how many fit by what is known of the model, where the harness would try it out."""
@@ -100,7 +123,7 @@ class Harness(HFLM):
         except (RuntimeError, MemoryError) as error:
             self._halve_or_raise(error, len(inps))
         else:
-            self._size.fitted(len(inps))
+            self._went_well(len(inps))
             return found
         return torch.cat([self._model_call(half) for half in inps.chunk(2)])
 
@@ -116,7 +139,7 @@ class Harness(HFLM):
         except (RuntimeError, MemoryError) as error:
             self._halve_or_raise(error, len(context))
         else:
-            self._size.fitted(len(context))
+            self._went_well(len(context))
             return found
         mask = generation_kwargs.pop("attention_mask").chunk(2)
         halves = [

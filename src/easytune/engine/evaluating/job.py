@@ -10,7 +10,7 @@ from typing import Any
 
 from easytune import paths, records, scoring
 from easytune.data import overlaps, test_sets
-from easytune.engine.evaluating import candidate_answers
+from easytune.engine.evaluating import candidate_answers, gaps
 from easytune.engine.evaluating.records import Answers, taken_over, wanted, write_rows
 from easytune.engine.evaluating.session import Part, Session
 from easytune.engine.failures import classify
@@ -76,6 +76,7 @@ class _Evaluation:
             self._report.phase("answering")
             candidate_answers.ask(session, answers)
         session.answers = answers.all
+        gaps.tell(session)
         self._score()
         for part in _PARTS:
             if part.is_wanted(session.order.config) and not session.stop.asked():

@@ -17,6 +17,7 @@ from easytune.engine.evaluating.batches import BatchSize
 from easytune.engine.evaluating.candidates import Asked, adapter_of, load
 from easytune.engine.evaluating.judge_endpoint import Endpoint, JudgeProblem
 from easytune.engine.evaluating.judge_prompt import Pick
+from easytune.engine.evaluating.progress import Progress
 from easytune.engine.evaluating.session import Session
 from easytune.errors import EasyTuneError
 from easytune.evaluation_files import Candidate, RowAnswer, Verdict
@@ -70,6 +71,7 @@ class _Bench:
     session: Session
     verdicts: list[Verdict]
     questions: list[_Question] = field(default_factory=list)
+    progress: Progress = field(init=False)
     _said: dict[Pair, list[tuple[Pick | None, str]]] = field(default_factory=dict)
     _replies: int = 0
     _odd: int = 0
@@ -84,6 +86,7 @@ class _Bench:
                 first, other = answers.get((0, row)), answers.get((candidate, row))
                 if first and other and not (first.code or other.code or (row, candidate) in done):
                     self._add((row, candidate), first, other)
+        self.progress = Progress(self.session.report, len(self.questions))
 
     def take(self, place: int, reply: str | None) -> None:
         """Note one reply; with the second of a pair its verdict is written.
@@ -93,6 +96,7 @@ class _Bench:
         question = self.questions[place]
         found = judge_prompt.pick(reply) if reply is not None else None
         self._replies += 1
+        self.progress.tell(self._replies, question.pair[1])
         self._failed += reply is None
         self._odd += reply is not None and found is None
         said = self._said.setdefault(question.pair, [])

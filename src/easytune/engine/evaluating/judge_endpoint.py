@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -42,7 +44,10 @@ class Endpoint:
         self, options: JudgeSection, key: str, pauses: Sequence[float] | None = None
     ) -> None:
         """`pauses` are other seconds between attempts."""
-        self._url, self._key = chat_url(options.url), key
+        self._url, self._key = chat_url(options.url), key.strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            # No header can carry it, and whoever refuses it would say so with the key.
+            raise JudgeProblem("judge_key_unusable", variable=options.key_variable)
         self._pauses = tuple(PAUSES_S if pauses is None else pauses)
         self._shown = re.sub(r"//[^/@]*@", "//", options.url.strip())
         self._options: dict[str, Any] = {
@@ -136,6 +141,8 @@ class Endpoint:
 
     def _unreachable(self, error: httpx.TransportError) -> JudgeProblem:
         reason = str(error) or type(error).__name__
+        if isinstance(error, httpx.TimeoutException):
+            reason = "@evaluation.judge_slow"
         return JudgeProblem("judge_unreachable", url=self._shown, reason=_short(reason))
 
     def _refused(self, response: httpx.Response) -> JudgeProblem:
@@ -143,8 +150,12 @@ class Endpoint:
             "judge_refused",
             url=self._shown,
             status=response.status_code,
-            reason=_short(_complaint(response)),
+            reason=_short(self._without_key(_complaint(response))),
         )
+
+    def _without_key(self, text: str) -> str:
+        """Return a text of the judge without our key: some repeat it where they refuse it."""
+        return text.replace(self._key, "…") if self._key else text
 
 
 def chat_url(url: str) -> str:
@@ -175,9 +186,19 @@ def _complaint(response: httpx.Response) -> str:
 
 def _asked_to_wait(response: httpx.Response) -> float:
     """Return the seconds that a busy judge asks us to wait, within reason."""
+    wish = response.headers.get("retry-after", "0")
     try:
-        return min(_LONGEST_PAUSE_S, float(response.headers.get("retry-after", "0")))
+        seconds = float(wish)
     except ValueError:
+        seconds = _seconds_until(wish)
+    # Also for what is no number: a comparison with it is false.
+    return min(_LONGEST_PAUSE_S, seconds) if seconds > 0 else 0.0
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        return (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
         return 0.0
 
 

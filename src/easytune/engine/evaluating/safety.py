@@ -18,6 +18,7 @@ from easytune.engine.evaluating import asking, named_base
 from easytune.engine.evaluating.asking import Answer
 from easytune.engine.evaluating.batches import BatchSize
 from easytune.engine.evaluating.candidates import Asked, Group, adapter_of
+from easytune.engine.evaluating.progress import Progress
 from easytune.engine.evaluating.session import Session
 from easytune.errors import EasyTuneError
 from easytune.evaluation_files import EvaluationFolder, Refusals, lines
@@ -93,9 +94,11 @@ def _asked(session: Session, group: Group, known: _Known) -> list[Transcript]:
         return said
     with _told(session, models), session.base(group.base) as asked:
         session.report.phase("probing")
-        for one in _transcripts(session, asked, open_pairs):
+        progress = Progress(session.report, len(open_pairs))
+        for done, one in enumerate(_transcripts(session, asked, open_pairs), 1):
             said.append(one)
             _write(session, [one])
+            progress.tell(done, one.candidate or 0)
     return said
 
 
@@ -205,7 +208,9 @@ def _count_kind(
         "prompts": len(both),
         "p": f"{sign_test(gained, lost):.2g}",
     }
-    if kind == "harmful" and earlier < _SAYS_LITTLE * len(both):
+    if kind == "harmful" and not earlier:
+        session.result.find("safety_says_nothing", prompts=len(both))
+    elif kind == "harmful" and earlier < _SAYS_LITTLE * len(both):
         session.result.find("safety_says_little", refused=earlier, prompts=len(both))
     if kind == "harmful" and -change > refusals.TOLERANCE:
         session.result.find("refusals_fell", **facts)

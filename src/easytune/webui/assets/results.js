@@ -11,6 +11,7 @@
   const COLOURS = 8;
   const ROW = 26;
   const HEIGHT = 230;
+  const [NARROWEST, GAP] = [360, 12];
 
   const short = (value) => {
     if (value == null) return "–";
@@ -70,7 +71,7 @@
     const root = picture(width, height, metric.label);
     const [low, high] = range(found.flatMap((one) => [one.value, one.low, one.high]));
     const x = scale(low, high, 26, width - 62);
-    for (const value of ticks(low, high, Math.floor(width / 90))) {
+    for (const value of ticks(low, high, Math.floor(width / 60))) {
       root.append(svg("line", { class: "et-grid", x1: x(value), x2: x(value), y1: 4, y2: height - 24 }), text(short(value), x(value), height - 8, "middle"));
     }
     found.forEach((one, i) => {
@@ -135,12 +136,21 @@
       const along = one.map((p) => points.find((q) => q.place === p.place)).filter(Boolean);
       if (along.length > 1) root.append(svg("path", { class: "et-line et-faint results-path", d: line(along.map((p) => [p.lost.score, p.value.value]), x, y) }));
     }
+    const labels = new Map();
     for (const p of points) {
       const kind = colour(p.place);
+      // Models that learned and forgot the same lie on each other: one label has all their numbers.
+      const [across, up] = [x(p.lost.score), y(p.value.value)];
+      const near = [...labels.keys()].find(([a, b]) => Math.abs(a - across) < 14 && Math.abs(b - up) < 12);
+      labels.set(near ?? [across, up], [...(labels.get(near) ?? []), p.short]);
       whisker(root, p.lost.low == null ? null : x(p.lost.low), p.lost.high == null ? null : x(p.lost.high), y(p.value.value), kind, true);
       whisker(root, p.value.low == null ? null : y(p.value.low), p.value.high == null ? null : y(p.value.high), x(p.lost.score), kind, false);
       const words = `${p.label}: ${metric.label} ${short(p.value.value)}${ends(p.value)}, ${data.texts.forgetting_axis} ${short(p.lost.score)}${ends(p.lost)}`;
-      root.append(told(svg("circle", { class: `et-dot ${kind}`, "data-candidate": p.place, cx: x(p.lost.score), cy: y(p.value.value), r: 5 }), words), text(p.short, x(p.lost.score) + 8, y(p.value.value) - 7, "start", "results-value"));
+      root.append(told(svg("circle", { class: `et-dot ${kind}`, "data-candidate": p.place, cx: across, cy: up, r: 5 }), words));
+    }
+    for (const [[across, up], numbers] of labels) {
+      const isRight = across > (box.left + box.right) / 2;
+      root.append(text(numbers.join(", "), across + (isRight ? -8 : 8), up - 7, isRight ? "end" : "start", "results-value"));
     }
     return root;
   };
@@ -183,18 +193,19 @@
       const metric = data.metrics[choice.metric] ?? data.metrics[0];
       const of = (place) => figures.find((one) => one.candidate === place && one.metric === metric.name);
       const wide = Math.max(240, slot.clientWidth - 2);
-      const columns = wide > 760 ? 2 : 1;
-      const width = Math.floor((wide - (columns - 1) * 12) / columns) - 30;
       const small = Math.max(210, Math.floor(wide / Math.max(1, Math.floor(wide / 300))) - 36);
       const all = data.metrics.map((one) => [one, figures.filter((f) => f.metric === one.name)]).filter(([, found]) => found.length);
       const controls = node("div", { class: "results-chart-controls" },
         ...(data.sets.length > 1 ? [select("set", data.texts.set, data.sets, choice.set, redraw("set"))] : []),
         ...(data.metrics.length > 1 ? [select("metric", data.texts.metric, data.metrics.map((m) => m.label), choice.metric, redraw("metric"))] : []));
-      const others = [
+      const drawn = (width) => [
         ["over-steps", data.texts.over_steps, overSteps(data, metric, of, width)],
         ["trade-off", data.texts.trade_off, tradeOff(data, metric, of, width)],
         ["spread", data.texts.spread, spread(data, metric, data.spreads[metric.name]?.[choice.set], width)],
       ].filter(([, , body]) => body);
+      // As many columns as the style sheet makes of so many charts.
+      const columns = Math.max(1, Math.min(drawn(NARROWEST).length, Math.floor((wide + GAP) / (NARROWEST + GAP))));
+      const others = drawn(Math.floor((wide - (columns - 1) * GAP) / columns) - 32);
       slot.replaceChildren(
         node("h3", {}, data.texts.title), controls, legend(data),
         card("by-model", data.texts.by_model, node("div", { class: "results-plots" }, ...all.map(([one, found]) => byModel(data, one, found, small)))),

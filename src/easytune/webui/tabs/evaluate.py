@@ -125,15 +125,16 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
         "fn": on.entered, "inputs": [setup.kept, setup.held, *form.inputs],
         "outputs": [page.evaluation, page.view, file.saved, *setup.filled], "js": _ENTERING, **now,
     }  # fmt: skip
-    filled: dict[str, Any] = {"inputs": form.inputs, "outputs": setup.filled, **now}
     opened = [*setup.filled, file.notices]
 
-    for event in (tab.select(**entered), page.relabel.click(**entered)):
-        event.then(**edited).then(**look).then(**page.results.look).then(**page.results.listed)
+    opens = gr.on([tab.select, page.relabel.click], **entered)
+    opens.then(**edited).then(**look).then(**page.results.look).then(**page.results.listed)
     gr.on([*form.edits(), file.shell.input], **edited)
-    gr.on(form.edits("candidates"), fills.chosen, **filled)
-    queued: dict[str, Any] = {**filled, **told, "queue": True}
-    setup.checkpoints.click(fills.checkpoints, **queued).then(**edited)
+    offered = [form.component("test.datasets"), setup.facts]
+    counted = ("candidates.models", "test.datasets", "test.rows")
+    edits = [edit for path in counted for edit in form.control(path).edits()]
+    gr.on(edits, fills.chosen, form.inputs, offered, **now)
+    setup.checkpoints.click(fills.checkpoints, form.inputs, setup.filled, **told).then(**edited)
     setup.upload.upload(fills.uploaded, [setup.upload, *form.inputs], setup.filled, **told).then(
         **edited
     )
