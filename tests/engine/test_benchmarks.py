@@ -172,9 +172,8 @@ def test_code_of_a_task_runs_only_where_code_is_allowed(
     assert told == [("benchmark_code", name) for name in ("calls", "measures", "reaches")]
     assert (mark.exists(), session.result.benchmarks) == (False, [])
 
-    allowed = measuring.session(
-        tmp_path, models, name="two", **(options | {"measure__benchmarks": ("calls",)})
-    )
+    options["measure__benchmarks"] = ("calls",)
+    allowed = measuring.session(tmp_path, models, name="two", **options)
     allowed.order = allowed.order.model_copy(update={"allow_remote_code": True})
     benchmarks.run(allowed)
     assert mark.exists()
