@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from easytune.engine import decoding
 from tests.engine import asking, tiny
 from tests.engine.asking import Desk, asked, expected
 
@@ -30,6 +31,37 @@ def test_a_mixed_batch_says_what_each_model_says_alone(family: str, tmp_path: Pa
         assert one.tokens == expected(desk, folder, text, adapter)
     assert [one.began.mode for one in heard if one.began] == ["batch"] * 4 + ["in_turn"] * 2
     assert len({tuple(one.tokens) for one in heard}) >= 4
+
+
+@pytest.mark.parametrize(
+    ("family", "reads"), [("llama", 2), ("gpt2", 2), ("deepseek_v3", 2), ("mistral", 1)]
+)
+def test_prompts_read_apart_are_answered_as_if_alone(
+    family: str, reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny.save_folder(tmp_path / "model", family)
+    plain = asking.save_adapter(tmp_path / "plain", family)
+    other = asking.save_adapter(tmp_path / "other", family, r=6, use_rslora=True, seed=8)
+    desk = Desk(folder)
+    widths: list[int] = []
+    desk.held.model.register_forward_pre_hook(
+        lambda model, _, given: widths.append(given["input_ids"].shape[1]), with_kwargs=True
+    )
+    # The shortest prompt is one token, as wide as a step. What a model with a window has read apart
+    # cannot be put together.
+    monkeypatch.setattr(decoding, "_LITTLE", {"cpu": 0})
+    pairs = [(TEXTS[2], plain), (TEXTS[2], None), (TEXTS[0], other), (TEXTS[1], plain)]
+
+    heard = desk.ask(*(asked(text, adapter) for text, adapter in pairs))
+
+    assert sum(width > 1 for width in widths) == reads
+    for (text, adapter), one in zip(pairs, heard, strict=True):
+        assert one.tokens == expected(desk, folder, text, adapter)
+
+
+def test_rows_are_read_apart_where_padding_would_be_much() -> None:
+    assert decoding.alike([300, 300, 290, 40, 38, 5], 64) == [slice(0, 3), slice(3, 6)]
+    assert decoding.alike([7], 64) == [slice(0, 1)]
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "deepseek_v3"])

@@ -106,7 +106,7 @@ class Answering:
 
     def _answer(self, asked: list[Asked], mode: Mode) -> None:
         held = self._held
-        with self._attached.applied([one.column.adapter for one in asked]) as left:
+        with self._attached.applied([one.column.adapter for one in asked]) as use:
             for one in asked:
                 self._begin(one, mode)
             decoding = Decoding(
@@ -116,7 +116,7 @@ class Answering:
                 pad_id=held.tokenizer.pad_id,
                 backend=held.tokenizer.backend,
                 cancelled=self._cancelled,
-                left=left,
+                use=use,
             )
             by_place = {one.place: one for one in asked}
             for news in decoding.run():

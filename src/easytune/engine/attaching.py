@@ -21,7 +21,7 @@ from easytune.errors import AdapterMismatch, ModelIncomplete, OptionUnsupported,
 from easytune.inference_errors import AdapterUnsafe
 
 _KEPT = 16
-_Left = Callable[[list[int]], None]
+_Use = Callable[[Sequence[int]], None]
 
 
 class Attached:
@@ -62,26 +62,26 @@ class Attached:
         return adapter.is_plain and not any(".experts." in f"{name}." for name in adapter.parts)
 
     @contextmanager
-    def applied(self, folders: Sequence[str | None]) -> Iterator[_Left]:
+    def applied(self, folders: Sequence[str | None]) -> Iterator[_Use]:
         """Give each row of a batch its adapter while open.
 
-        Yields what wants to be told when rows leave the batch.
+        Yields what wants to be told which rows of the batch are computed next.
         """
         adapters = [self.get(folder) if folder else None for folder in folders]
         first = adapters[0]
         if any(one is not first for one in adapters):
             self._merged.take_out()
             with mixing.mixed(self._held.model, adapters, self._held.dtype) as mixture:
-                yield mixture.left
+                yield mixture.use
         elif first is None:
             self._merged.take_out()
             yield _ignore
         else:
-            with self._alone(first, adapters) as left:
-                yield left
+            with self._alone(first, adapters) as use:
+                yield use
 
     @contextmanager
-    def _alone(self, adapter: Adapter, rows: Sequence[Adapter | None]) -> Iterator[_Left]:
+    def _alone(self, adapter: Adapter, rows: Sequence[Adapter | None]) -> Iterator[_Use]:
         if self._merged.can(adapter):
             # It stays: the next question is likely for the same one.
             self._merged.put_in(adapter)
@@ -90,7 +90,7 @@ class Attached:
         self._merged.take_out()
         if adapter.is_plain:
             with mixing.mixed(self._held.model, rows, self._held.dtype) as mixture:
-                yield mixture.left
+                yield mixture.use
         elif self._held.quantization == "8-bit":
             # PEFT would leave the base's own numbers changed.
             raise OptionUnsupported("loading.quantization", "@engine.reason.eight_bit")
@@ -140,7 +140,7 @@ def _by_peft(model: nn.Module, adapter: Adapter) -> Iterator[None]:
         wrapped.base_model.unload()  # type: ignore[operator]
 
 
-def _ignore(kept: list[int]) -> None:
+def _ignore(places: Sequence[int]) -> None:
     """Do nothing: all rows have the same weights."""
 
 

@@ -1,11 +1,12 @@
 """The decoding loop: several answers as one batch, each with its own options and end.
 
 Rows are padded on the left. A row that ends, or is cancelled, leaves the batch at once, so the
-others go faster. Long prompts are read in pieces, between which a row can be cancelled too.
+others go faster. Long prompts are read in pieces, between which a row can be cancelled too; prompts
+of different lengths are read apart, for padding takes as long as text.
 """
 
 import inspect
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +16,14 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from easytune.engine.answer_text import AnswerText, Shown
-from easytune.engine.growing_cache import GrowingLayer
+from easytune.engine.growing_cache import GrowingLayer, joined
 from easytune.engine.sampling import Sampler, chance
 from easytune.wire import EndReason
 
 _READ_AT_ONCE = 512
+# Tokens of padding that are not worth another pass. Elsewhere reading is quick, beginning is not.
+_LITTLE = {"cpu": 64}
+_LITTLE_ELSEWHERE = 1024
 
 
 @dataclass
@@ -54,33 +58,17 @@ class Decoding:
     pad_id: int
     backend: Any
     cancelled: Callable[[], Collection[int]]
-    left: Callable[[list[int]], None] = lambda kept: None
-    """Told which rows of the batch go on, by their places, whenever some leave."""
+    use: Callable[[Sequence[int]], None] = lambda places: None
+    """Told which rows are computed next, by their places in `rows` as given."""
     _padding: list[int] = field(default_factory=list)
+    _places: list[int] = field(default_factory=list)
     _place: int = 0
 
     def run(self) -> Iterator[News]:
         """Yield what every step brings, until all rows have ended."""
-        device = self.model.device
-        width = max(len(row.prompt) for row in self.rows)
-        self._padding = [width - len(row.prompt) for row in self.rows]
-        self._cache = new_cache(self.model)
+        self._places = list(range(len(self.rows)))
         self._keeps_logits = "logits_to_keep" in inspect.signature(self.model.forward).parameters
-        ids = torch.tensor(
-            [
-                [self.pad_id] * padding + list(row.prompt)
-                for row, padding in zip(self.rows, self._padding, strict=True)
-            ],
-            device=device,
-        )
-        piece = _READ_AT_ONCE if reads_in_pieces(self._cache) else width
-        logits = None
-        for begin in range(0, width, piece):
-            kept = yield from self._drop_cancelled()
-            ids = ids if kept is None else ids[kept]
-            if not self.rows:
-                return
-            logits = self._forward(ids[:, begin : begin + piece])
+        logits = yield from self._read()
         while self.rows:
             assert logits is not None
             tokens = self._choose(logits)
@@ -90,7 +78,57 @@ class Decoding:
             gone = yield from self._drop_cancelled()
             tokens = tokens if gone is None else [tokens[place] for place in gone]
             if self.rows:
-                logits = self._forward(torch.tensor(tokens, device=device)[:, None])
+                logits = self._forward(torch.tensor(tokens, device=self.model.device)[:, None])
+
+    def _read(self) -> Generator[News, None, Tensor | None]:
+        """Read the prompts; return the logits after them, None when nobody wants them any more."""
+        lengths = [len(row.prompt) for row in self.rows]
+        little = _LITTLE.get(self.model.device.type, _LITTLE_ELSEWHERE)
+        parts = alike(lengths, little) if _can_be_joined(new_cache(self.model)) else []
+        if len(parts) < 2:
+            return (yield from self._read_together())
+        read = []
+        for part in parts:
+            if {row.column for row in self.rows} <= set(self.cancelled()):
+                yield from self._drop_cancelled()
+                return None
+            read.append(self._read_part(part))
+        self.use(self._places)
+        self._cache = joined([cache for cache, _ in read])
+        self._place = max(lengths)
+        self._padding = [self._place - length for length in lengths]
+        return torch.cat([logits for _, logits in read])
+
+    def _read_part(self, part: slice) -> tuple[DynamicCache, Tensor]:
+        """Read the prompts of some rows, which stand side by side."""
+        self.use(self._places[part])
+        ids = self._begin(self.rows[part])
+        for piece in ids.split(_READ_AT_ONCE, dim=1)[:-1]:
+            self._forward(piece)
+        logits = self._forward(ids[:, self._place :])
+        return self._cache, logits
+
+    def _read_together(self) -> Generator[News, None, Tensor | None]:
+        """Read all prompts as one batch; a row that is cancelled leaves it."""
+        ids = self._begin(self.rows)
+        piece = _READ_AT_ONCE if reads_in_pieces(self._cache) else ids.shape[1]
+        logits = None
+        for begin in range(0, ids.shape[1], piece):
+            kept = yield from self._drop_cancelled()
+            ids = ids if kept is None else ids[kept]
+            if not self.rows:
+                return None
+            logits = self._forward(ids[:, begin : begin + piece])
+        return logits
+
+    def _begin(self, rows: Sequence[Row]) -> Tensor:
+        """Begin a cache for these rows; return their prompts, padded on the left."""
+        width = max(len(row.prompt) for row in rows)
+        self._padding = [width - len(row.prompt) for row in rows]
+        self._cache, self._place = new_cache(self.model), 0
+        padded = zip(self._padding, rows, strict=True)
+        ids = [[self.pad_id] * padding + list(row.prompt) for padding, row in padded]
+        return torch.tensor(ids, device=self.model.device)
 
     def _choose(self, logits: Tensor) -> list[int]:
         likeliest = logits.argmax(-1).tolist()
@@ -142,10 +180,11 @@ class Decoding:
             return kept
         self.rows = [self.rows[place] for place in kept]
         self._padding = [self._padding[place] for place in kept]
+        self._places = [self._places[place] for place in kept]
         if self.rows:
             if self._place:
                 self._cache.batch_select_indices(torch.tensor(kept, device=self.model.device))
-            self.left(kept)
+            self.use(self._places)
         return kept
 
     @torch.inference_mode()
@@ -180,3 +219,19 @@ def new_cache(model: PreTrainedModel) -> DynamicCache:
 def reads_in_pieces(cache: DynamicCache) -> bool:
     """Tell whether the model keeps attention states only, which take a prompt in any pieces."""
     return all(isinstance(layer, DynamicLayer) for layer in cache.layers)
+
+
+def alike(lengths: Sequence[int], little: int) -> list[slice]:
+    """Part rows, as they stand, so that none is padded with more than `little` tokens in all."""
+    parts, begin = [], 0
+    for end in range(1, len(lengths)):
+        part = lengths[begin : end + 1]
+        if max(part) * len(part) - sum(part) > little:
+            parts.append(slice(begin, end))
+            begin = end
+    return [*parts, slice(begin, len(lengths))]
+
+
+def _can_be_joined(cache: DynamicCache) -> bool:
+    """Tell whether rows that were read apart can go on together."""
+    return all(isinstance(layer, GrowingLayer) for layer in cache.layers)

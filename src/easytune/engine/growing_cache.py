@@ -4,10 +4,13 @@ transformers' own cache is copied whole for every token. With several answers at
 long as the model itself.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 _LEAST = 64
@@ -47,6 +50,26 @@ class GrowingLayer(DynamicLayer):
             keys, values = self._blocks
             self._blocks = (keys[indices], values[indices])
             self.keys, self.values = (block[..., :length, :] for block in self._blocks)
+
+
+def joined(caches: Sequence[DynamicCache]) -> DynamicCache:
+    """Return one cache with the rows of several, padded on the left to the longest.
+
+    All layers are GrowingLayers. The caches that are joined are empty afterwards.
+    """
+    whole = caches[0]
+    for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
+        width = max(layer.get_seq_length() for layer in layers)
+        keys = torch.cat([_widened(layer.keys, width) for layer in layers])
+        values = torch.cat([_widened(layer.values, width) for layer in layers])
+        for cache in caches:
+            cache.layers[number] = GrowingLayer()
+        whole.layers[number].update(keys, values)
+    return whole
+
+
+def _widened(states: Tensor, width: int) -> Tensor:
+    return pad(states, (0, 0, width - states.shape[-2], 0))
 
 
 def _block(old: Tensor | None, new: Tensor, length: int, room: int) -> Tensor:

@@ -24,7 +24,8 @@ class Mixture:
 
     def __init__(self, rows: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
         """`rows` has the number of each row's adapter, -1 for none."""
-        self._rows, self._dtype, self._device = list(rows), dtype, device
+        self._rows, self._now = list(rows), list(rows)
+        self._dtype, self._device = dtype, device
         self._shares: dict[_Ranks, _Share] = {}
 
     def share(self, ranks: _Ranks) -> "_Share":
@@ -33,17 +34,17 @@ class Mixture:
             self._shares[ranks] = _Share(self._mask(ranks))
         return self._shares[ranks]
 
-    def left(self, kept: Sequence[int]) -> None:
-        """Note that only these rows of the batch go on, by their places."""
-        self._rows = [self._rows[place] for place in kept]
+    def use(self, places: Sequence[int]) -> None:
+        """Note that only these rows of the batch are computed next, by their places in it."""
+        self._now = [self._rows[place] for place in places]
         for ranks, share in self._shares.items():
             share.mask = self._mask(ranks)
 
     def _mask(self, ranks: _Ranks) -> Tensor | None:
-        if not {number for number, _ in ranks} & set(self._rows):
+        if not {number for number, _ in ranks} & set(self._now):
             return None
         owners = torch.tensor([number for number, rank in ranks for _ in range(rank)])
-        mask = owners[None] == torch.tensor(self._rows)[:, None]
+        mask = owners[None] == torch.tensor(self._now)[:, None]
         return mask.to(self._device, self._dtype)[:, None]
 
 

@@ -151,7 +151,7 @@ def _batch(
 ) -> Iterator[tuple[int, Answer]]:
     held, began = asked.held, time.perf_counter()
     by_place = {one.place: one for one in batch}
-    with asked.attached.applied([one.column.adapter for one in batch]) as left:
+    with asked.attached.applied([one.column.adapter for one in batch]) as use:
         decoding = Decoding(
             model=held.model,
             rows=[_row(asked, one) for one in batch],
@@ -159,7 +159,7 @@ def _batch(
             pad_id=held.tokenizer.pad_id,
             backend=held.tokenizer.backend,
             cancelled=lambda: by_place if patience.is_over() else (),
-            left=left,
+            use=use,
         )
         for news in decoding.run():
             one = by_place[news.row.column]
