@@ -40,6 +40,26 @@ def test_a_new_run_changes_the_picker_but_not_the_open_run(home: Path, start_run
     assert [choice[1] for choice in after[2]["picker"]["choices"]] == [newer.id, older.id]
 
 
+def test_what_somebody_opened_is_closed_by_another_run_only(
+    home: Path, start_run: StartRun
+) -> None:
+    older = start_run(home, steps=2, name="older")
+    eventually(older.exit.exists)
+    running = start_run(home, steps=9000, pause=0.1, name="running")
+    monitor = Monitor(Runs(home), Library(home))
+    run, shown, first = monitor.changes(running.id, None, "en") or ("", {}, {})
+    assert (run, first["resume"]) == (running.id, {"visible": False, "open": False})
+    running.stop.touch()
+    eventually(running.exit.exists)
+
+    # Two looks may overlap: both know what the page showed before the end.
+    for _ in range(2):
+        _, _, ended = monitor.changes(running.id, shown, "en") or ("", {}, {})
+        assert ended["resume"] == {"visible": True}
+    _, _, other = monitor.changes(older.id, shown, "en") or ("", {}, {})
+    assert other["resume"] == {"visible": True, "open": False}
+
+
 def test_another_language_translates_what_the_server_writes(
     home: Path, start_run: StartRun
 ) -> None:

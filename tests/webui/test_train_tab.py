@@ -276,6 +276,12 @@ def test_unknown_columns_are_mapped_by_hand(tab: Page, tmp_path: Path) -> None:
     for role, column in (("prompt", "frage"), ("response", "antwort")):
         tab.fill(f"#train-column-{role} input", column)
         tab.press(f"#train-column-{role} input", "Enter")
+        # The rows are looked at anew; what is chosen stays.
+        with tab.expect_response("**/run/predict"):
+            tab.locator("#preview-row input").focus()
+            tab.locator("#preview-row input").blur()
+    for role, column in (("prompt", "frage"), ("response", "antwort")):
+        expect(tab.locator(f"#train-column-{role} input")).to_have_value(column)
     tab.click("#train-columns-apply")
 
     expect(tab.locator("#train-tokens .tok-trained").first).to_contain_text("Eva")

@@ -40,8 +40,8 @@ def offer(error: EasyTuneError | None) -> list[dict[str, Any]]:
     match error:
         case FormatUnknown(columns=found) | ColumnMissing(columns=found):
             columns = [name for part in found.split(",") if (name := part.strip())]
-            hidden = [gr.update(choices=columns, value=None) for _ in ROLES]
-            return [gr.update(visible=True), *hidden]
+            # What somebody has chosen meanwhile stays.
+            return [gr.update(visible=True), *(gr.update(choices=columns) for _ in ROLES)]
         case _:
             return [gr.update(visible=False), *(gr.skip() for _ in ROLES)]
 
@@ -54,5 +54,5 @@ def mapping(*columns: str | None) -> dict[str, str]:
 def _role(role: str) -> gr.Dropdown:
     return gr.Dropdown(
         [], value=None, label=label(f"train.columns.{role}"), interactive=True,
-        elem_id=f"train-column-{role}",
+        allow_custom_value=True, elem_id=f"train-column-{role}",
     )  # fmt: skip

@@ -60,6 +60,8 @@ class Monitor:
         # Another run means another page: what the user had open belongs to the one before.
         known = before.get("parts", {}) if before.get("run") == run_id else {}
         fresh = {name: parts[name] for name in PARTS if known.get(name) != digests[name]}
+        if not known:
+            fresh["resume"] = {**parts["resume"], "open": False}
         return run_id, {"run": run_id, "stamp": stamp, "parts": digests}, fresh
 
     def _existing(self, run_id: str, runs: list[RunSummary]) -> str:
@@ -139,7 +141,7 @@ def _offers(story: Story, config: TrainConfig) -> dict[str, Update]:
         "fix_row": {"visible": failed is not None},
         "fill_form": {"visible": can_fix},
         "apply": {"visible": can_fix},
-        "resume": {"visible": story.has_ended, "open": False},
+        "resume": {"visible": story.has_ended},
         "stop": stop_button(story.state),
         "stop_now": {"visible": story.state == "stopping"},
     }
