@@ -46,7 +46,7 @@ def test_what_somebody_opened_is_closed_by_another_run_only(
     older = start_run(home, steps=2, name="older")
     eventually(older.exit.exists)
     running = start_run(home, steps=9000, pause=0.1, name="running")
-    monitor = Monitor(Runs(home), Library(home))
+    monitor = _monitor(home)
     run, shown, first = monitor.changes(running.id, None, "en") or ("", {}, {})
     assert (run, first["resume"]) == (running.id, {"visible": False, "open": False})
     running.stop.touch()
