@@ -9,10 +9,10 @@
   class Still extends Array {}
   const still = (list) => Object.setPrototypeOf(list, Still.prototype);
   const unwatched = Object.create(Object.prototype);
-  for (const event of window.gradio_config?.dependencies ?? []) {
+  const events = still(window.gradio_config?.dependencies ?? []);
+  for (const event of events) {
     Object.values(Object.setPrototypeOf(event, unwatched)).filter(Array.isArray).forEach(still);
   }
-  if (window.gradio_config) still(window.gradio_config.dependencies);
 
   // --- language ---------------------------------------------------------------
   const cookie = (name) =>
