@@ -11,15 +11,15 @@ from easytune.api.examples import EXAMPLES, FAILED
 from easytune.i18n import t
 
 Schema = dict[str, Any]
+_Operation = tuple[str, str, Schema]
 TEMPLATE = Path(__file__).with_name("page.html")
-GROUPS = ("openai", "models", "compare", "conversations", "datasets", "estimates")
 DEEPEST = 3
 """Fields of fields of fields are shown in place; deeper ones would not be read."""
 
 
 def render(schema: Schema, lang: str) -> str:
     """Return the page for a described schema."""
-    groups = {name: list(_operations(schema, name)) for name in GROUPS}
+    groups = _groups(schema)
     server = schema["servers"][0]["url"]
     texts = {
         name: escape(t(f"api.page.{name}", lang))
@@ -33,18 +33,21 @@ def render(schema: Schema, lang: str) -> str:
         links=_links(groups, lang),
         examples="".join(_figure(n, text.format(server=server), lang) for n, text in EXAMPLES),
         error_example=_figure("errors", json.dumps(FAILED, indent=2), lang),
-        groups="".join(_group(schema, name, groups[name], lang) for name in GROUPS),
+        groups="".join(_group(schema, name, groups[name], lang) for name in groups),
     )
 
 
-def _operations(schema: Schema, group: str) -> Iterator[tuple[str, str, Schema]]:
+def _groups(schema: Schema) -> dict[str, list[_Operation]]:
+    """Return the calls of each group, in the order in which they were made known."""
+    groups: dict[str, list[_Operation]] = {}
     for path, route in schema["paths"].items():
         for method, operation in route.items():
-            if group in operation["tags"]:
-                yield method, path, operation
+            for name in operation["tags"]:
+                groups.setdefault(name, []).append((method, path, operation))
+    return groups
 
 
-def _links(groups: dict[str, list[Any]], lang: str) -> str:
+def _links(groups: dict[str, list[_Operation]], lang: str) -> str:
     parts = ["begin", "access", "errors"]
     links = [f'<a href="#{part}">{escape(t(f"api.page.{part}", lang))}</a>' for part in parts]
     for name in groups:
@@ -63,7 +66,7 @@ def _figure(name: str, text: str, lang: str) -> str:
     )
 
 
-def _group(schema: Schema, name: str, operations: list[tuple[str, str, Schema]], lang: str) -> str:
+def _group(schema: Schema, name: str, operations: list[_Operation], lang: str) -> str:
     heading = f'<h2 id="{name}">{escape(t(f"api.group.{name}", lang))}</h2>'
     return heading + "".join(_operation(schema, *found, lang) for found in operations)
 

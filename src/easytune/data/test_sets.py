@@ -164,8 +164,8 @@ class _Set:
         facts = source.version.facts
         self.name = source.name
         self.title = source.name.removeprefix(PREFIX)
-        code = "held_out_part" if facts.held_out else "whole_version"
-        self._note(code, rows=facts.held_out or facts.rows, all=facts.rows)
+        taken = "held_out_part" if facts.held_out else "whole_version"
+        self._note(taken, rows=facts.held_out or facts.rows, all=facts.rows)
         return _VersionRows(source.version)
 
     def _in_turn(self, count: int) -> Sequence[int]:
