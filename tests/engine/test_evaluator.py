@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from easytune.engine import evaluator, memory_limit
+from easytune.engine import evaluator, hardware
 from easytune.evaluation_files import Candidate
 from easytune.events import Answered, Failed, Finished, Started, Stopped
 from easytune.i18n import t
@@ -111,26 +111,22 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
 ) -> None:
     rows = tmp_path / "rows.jsonl"
     row = {"instruction": "colour " * 30, "output": "blue"}
-    rows.write_text("\n".join(json.dumps(row | {"id": i}) for i in range(200)))
-    folder = order(
-        tmp_path / "home", both[:1], rows, test__batch_size=200, sampling__max_new_tokens=2
-    )
+    rows.write_text("\n".join(json.dumps(row | {"id": i}) for i in range(2000)))
+    wishes = {"test__batch_size": 2000, "loading__quantization": "none"}
+    folder = order(tmp_path / "home", both[:1], rows, sampling__max_new_tokens=2, **wishes)
 
-    def limited() -> int:
-        import resource
-
-        memory_limit.hold(evaluated.used_gb() + 0.06, torch.device("cpu"))
-        most, _ = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    def short_of_memory() -> int:
+        # Loading is let alone: the limit that evaluations set for themselves comes after it.
+        hardware.free_memory_gb = lambda chosen: 0.3
         return evaluator.run(folder.path)
 
-    _, status = os.waitpid(_forked(limited), 0)
+    _, status = os.waitpid(_forked(short_of_memory), 0)
 
     found = Evaluated(folder, os.waitstatus_to_exitcode(status))
     assert found.code == 0
     assert all(not one.code for one in found.answers.values())
-    assert len(found.answers) == 200
-    assert 1 <= (found.result.batch_size or 0) <= 100
+    assert len(found.answers) == 2000
+    assert 1 <= (found.result.batch_size or 0) <= 1000
 
 
 def test_rows_without_room_are_left_out_and_that_is_said(

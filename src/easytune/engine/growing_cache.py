@@ -62,9 +62,10 @@ def joined(caches: Sequence[DynamicCache]) -> DynamicCache:
         width = max(layer.get_seq_length() for layer in layers)
         keys = torch.cat([_widened(layer.keys, width) for layer in layers])
         values = torch.cat([_widened(layer.values, width) for layer in layers])
-        for cache in caches:
+        for cache in caches[1:]:
             cache.layers[number] = GrowingLayer()
-        whole.layers[number].update(keys, values)
+        whole.layers[number] = layer = GrowingLayer()
+        layer.update(keys, values)
     return whole
 
 
