@@ -14,11 +14,14 @@ from tests.engine import tiny
 
 RAMBLER = "rambler"
 """A random model that always writes as much as it may."""
+_DEMO_CHOSEN = re.compile("^Demo model.* / Base models$")
 
 
 def keep_rambler(home: Path) -> None:
-    """Put the model that talks long into the models folder of a home."""
+    """Put the model that talks long into the models folder of a home, once."""
     folder = paths.models(home) / RAMBLER
+    if folder.exists():
+        return
     # Slow rather than long: a page that shows a hundred thousand words is slow itself.
     tiny.save_folder(
         folder, "llama", num_hidden_layers=16, max_position_embeddings=16_384, eos_token_id=None
@@ -37,8 +40,23 @@ def open_chat(page: Page, app: Any) -> None:
     """Open the app on its Chat tab."""
     page.goto(app.url)
     page.locator("#et-tabs").get_by_role("tab", name="Chat", exact=True).click()
-    chosen = re.compile("^Demo model.* / Base models$")
-    expect(page.locator("#chat-model input")).to_have_value(chosen)
+    expect(page.locator("#chat-model input")).to_have_value(_DEMO_CHOSEN)
+
+
+def begin_anew(page: Page) -> None:
+    """Begin a new conversation with the demo model on a page of the Chat tab."""
+    page.click("#chat-new")
+    expect(page.locator("#chat-empty")).to_be_visible()
+    page.fill("#chat-search textarea, #chat-search input", "")
+    page.fill("#chat-text textarea", "")
+    model = page.locator("#chat-model input")
+    if not model.input_value().startswith("Demo model"):
+        model.fill("Demo")
+        page.get_by_role("option", name="Demo model").click()
+        expect(model).to_have_value(_DEMO_CHOSEN)
+    longest = page.locator("#chat-option-sampling-max_new_tokens input")
+    longest.fill("128")
+    longest.press("Tab")
 
 
 def write(page: Page, text: str) -> None:

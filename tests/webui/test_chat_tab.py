@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.conftest import new_visitor
 from tests.webui.chat_page import (
     RAMBLER,
     answers,
+    begin_anew,
     hosts,
     keep_rambler,
     open_chat,
@@ -26,11 +26,19 @@ STARTER = "What is the capital of France?"
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
 
 
-@pytest.fixture
-def chat(shared_app: Any, page: Page) -> Page:
-    """The Chat tab of the shared app, with the demo model chosen."""
+@pytest.fixture(scope="module")
+def opened(shared_app: Any, visitor: BrowserContext) -> Page:
+    """The Chat tab of the shared app, opened once: that takes long."""
+    page = visitor.new_page()
     open_chat(page, shared_app)
     return page
+
+
+@pytest.fixture
+def chat(opened: Page) -> Page:
+    """The shared tab with a new conversation and the demo model."""
+    begin_anew(opened)
+    return opened
 
 
 def test_one_click_asks_a_first_question_and_shows_answer_and_figures(chat: Page) -> None:
@@ -123,33 +131,32 @@ def test_stop_keeps_what_was_written_and_it_can_be_continued(shared_app: Any, ch
 
 
 def test_a_closed_tab_ends_the_answer_and_keeps_what_there_is(
-    shared_app: Any, chat: Page, browser: Browser
+    shared_app: Any, page: Page, chat: Page
 ) -> None:
-    _ramble(shared_app, chat)
-    chat.close()
-    other = new_visitor(browser).new_page()
-    open_chat(other, shared_app)
-    other.locator("[data-conversation]").first.locator(".et-pick").click()
+    open_chat(page, shared_app)
+    _ramble(shared_app, page, "Tell me of closed tabs")
+    page.close()
+    other = chat
+    told = other.locator("[data-conversation]", has_text="Tell me of closed tabs")
+    told.locator(".et-pick").click()
     expect(answers(other)).to_contain_text("Stopped.")
     expect(other.locator(f"[data-model={RAMBLER}]")).to_contain_text("Ready")
     other.locator(f"[data-model={RAMBLER}] [data-action=unload]").click()
     expect(other.locator("#chat-given-back")).to_contain_text(re.compile(r"\d+ MB given back"))
-    other.context.close()
 
 
 def test_a_killed_host_is_told_in_place_and_the_next_message_works(
-    app: Any, home: Path, page: Page
+    shared_app: Any, chat: Page
 ) -> None:
-    open_chat(page, app)
-    _ramble(app, page)
-    for process in hosts(home):
+    _ramble(shared_app, chat)
+    for process in hosts(shared_app.home):
         process.kill()
-    expect(answers(page)).to_contain_text("ended from outside")
-    expect(questions(page)).to_have_text(["Tell me a story"])
-    page.locator("[data-act=regenerate], [data-act=retry]").first.click()
-    expect(page.locator("#chat-live .et-foot")).to_contain_text("tokens/s")
-    page.locator("#chat-stop").click()
-    expect(answers(page)).to_contain_text("Stopped.")
+    expect(answers(chat)).to_contain_text("ended from outside")
+    expect(questions(chat)).to_have_text(["Tell me a story"])
+    chat.locator("[data-act=regenerate], [data-act=retry]").first.click()
+    expect(chat.locator("#chat-live .et-foot")).to_contain_text("tokens/s")
+    chat.locator("#chat-stop").click()
+    expect(answers(chat)).to_contain_text("Stopped.")
 
 
 def test_a_model_that_is_gone_is_told_in_place_and_another_one_answers(
@@ -202,7 +209,8 @@ def test_the_first_look_at_the_models_shows_them_in_groups_and_what_is_typed_sea
 
 def test_an_empty_message_is_refused_with_a_sentence(chat: Page) -> None:
     chat.locator("#chat-send").click()
-    expect(chat.get_by_test_id("toast-body")).to_contain_text("Write a message first")
+    toast = chat.get_by_test_id("toast-body").filter(has_text="Write a message first")
+    expect(toast).to_be_visible()
     expect(chat.locator("#chat-empty")).to_be_visible()
 
 
@@ -235,7 +243,7 @@ def _pick(page: Page, picker: str, model: str) -> None:
     field.press("Enter")
 
 
-def _ramble(app: Any, page: Page) -> None:
+def _ramble(app: Any, page: Page, prompt: str = "Tell me a story") -> None:
     """Have the model that talks long begin an answer."""
     keep_rambler(app.home)
     page.locator("#chat-model input").fill(RAMBLER)
@@ -243,7 +251,7 @@ def _ramble(app: Any, page: Page) -> None:
     longest = page.locator("#chat-option-sampling-max_new_tokens input")
     longest.fill("6000")
     longest.press("Tab")
-    write(page, "Tell me a story")
+    write(page, prompt)
     expect(page.locator("#chat-live .et-foot")).to_contain_text("tokens/s")
 
 

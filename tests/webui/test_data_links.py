@@ -1,8 +1,7 @@
 """From runs, chats and votes to datasets, and back: what a visitor does in a real browser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -18,18 +17,32 @@ from easytune.services.datasets import Datasets
 from easytune.services.runs import Runs
 from easytune.services.store import Store
 from easytune.services.votes import Votes
+from tests.conftest import AppServer, end_processes_of, environment_for
 from tests.services.made_datasets import make_dataset
 from tests.webui import compare_page
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def page(visitor: BrowserContext) -> Iterator[Page]:
-    """A page of the browser that the tests of this file share."""
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a run that has ended, on version 1 of a dataset."""
+    folder = tmp_path_factory.mktemp("links") / "home"
+    folder.mkdir()
+    made = make_dataset(Datasets(folder, Runs(folder)), "the old answer", "another")
+    finished_run(folder, f"dataset:{made}@1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(visitor: BrowserContext, home: Path) -> Iterator[Page]:
+    """The app on that home, opened once: the tests look at different tabs."""
+    app = AppServer(home, environment_for(home)).wait()
     opened = visitor.new_page()
+    opened.goto(app.url)
     yield opened
-    opened.close()
+    app.kill()
+    end_processes_of(home)
 
 
 def finished_run(home: Path, *datasets: str) -> JobFolder:
@@ -45,19 +58,13 @@ def open_tab(page: Page, name: str) -> None:
     page.locator("#et-tabs").get_by_role("tab", name=name, exact=True).click()
 
 
-def test_what_changed_since_a_run_is_one_click_away(
-    page: Page, home: Path, start_app: Callable[..., Any]
-) -> None:
-    dataset = make_dataset(Datasets(home, Runs(home)), "the old answer", "another")
-    finished_run(home, f"dataset:{dataset}@1")
-    app = start_app()
-    page.goto(app.url)
-
+def test_what_changed_since_a_run_is_one_click_away(page: Page, home: Path) -> None:
+    open_tab(page, "Train")
     card = page.locator("#et-run-data")
     expect(card).to_contain_text("House style, version 1")
     expect(card).to_contain_text("unchanged since")
     text = row_text({"prompt": "q the old answer", "completion": "the new answer"})
-    Library(home).edit(dataset, [Replace(0, text)])
+    Library(home).edit("house-style", [Replace(0, text)])
     expect(card).to_contain_text("version 2 is current now")
     card.get_by_role("button", name="What changed since").click()
 
@@ -69,13 +76,10 @@ def test_what_changed_since_a_run_is_one_click_away(
     expect(page.locator("#et-runs")).to_contain_text("House style, version 1")
 
 
-def test_a_dataset_made_meanwhile_can_be_chosen_to_train_on(
-    page: Page, home: Path, start_app: Callable[..., Any]
-) -> None:
-    app = start_app()
-    page.goto(app.url)
+def test_a_dataset_made_meanwhile_can_be_chosen_to_train_on(page: Page, home: Path) -> None:
+    open_tab(page, "Train")
     expect(page.locator("#train-facts")).to_contain_text("parameters")
-    make_dataset(Datasets(home, Runs(home)), "one", "two", "three")
+    make_dataset(Datasets(home, Runs(home)), "one", "two", "three", title="Made meanwhile")
 
     open_tab(page, "Runs")
     open_tab(page, "Train")
@@ -84,25 +88,21 @@ def test_a_dataset_made_meanwhile_can_be_chosen_to_train_on(
         if not field.is_visible():
             page.locator("#section-data .label-wrap").click()
         field.click()
-        page.get_by_role("option").filter(has_text="House style · 3 rows").last.click()
+        page.get_by_role("option").filter(has_text="Made meanwhile · 3 rows").last.click()
     page.locator("#section-file .label-wrap").click()
 
     yaml = page.locator("#train-yaml")
-    expect(yaml).to_contain_text("dataset:house-style")
-    expect(yaml).to_contain_text("held_out_file: dataset:house-style")
+    expect(yaml).to_contain_text("dataset:made-meanwhile")
+    expect(yaml).to_contain_text("held_out_file: dataset:made-meanwhile")
 
 
-def test_a_corrected_answer_a_conversation_and_votes_become_rows(
-    page: Page, home: Path, start_app: Callable[..., Any]
-) -> None:
+def test_a_corrected_answer_a_conversation_and_votes_become_rows(page: Page, home: Path) -> None:
     kept = Conversations(Store(home))
     talk = kept.create("demo", "Be brief.", title="Colours")
     said = [Message("user", "Which colour?"), Message("assistant", "Bleu", model="demo")]
     kept.append(talk.id, *said)
     asked = compare_page.store(home, ("Which is best?",), lambda q: f"{q.model} is")
     Votes(Store(home)).cast(asked.id, asked.entries[0].position, 0, 1, "left")
-    app = start_app()
-    page.goto(app.url)
 
     open_tab(page, "Chat")
     page.locator(f'[data-conversation="{talk.id}"] .et-pick').click()

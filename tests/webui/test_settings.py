@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from easytune import settings
 from easytune.settings import InferenceSection, Settings
@@ -14,12 +14,20 @@ IDLE = "#settings-option-inference-idle_minutes"
 MEMORY = "#settings-option-inference-memory_budget_gb"
 
 
-@pytest.fixture
-def tab(shared_app: Any, page: Page) -> Page:
-    """The tab, open."""
+@pytest.fixture(scope="module")
+def opened(shared_app: Any, visitor: BrowserContext) -> Page:
+    """A page of the app, opened once: that takes long."""
+    page = visitor.new_page()
     page.goto(shared_app.url)
-    _open(page)
     return page
+
+
+@pytest.fixture
+def tab(opened: Page) -> Page:
+    """The tab, entered from another one."""
+    opened.locator("#et-tab-train-button").click()
+    _open(opened)
+    return opened
 
 
 def _open(page: Page) -> None:
@@ -34,13 +42,14 @@ def test_settings_are_kept_and_wrong_ones_told_under_their_control(
     tab.locator(f"{IDLE} input").press("Tab")
     expect(tab.locator(IDLE)).to_contain_text("should be at least 0", ignore_case=True)
     tab.locator("#settings-save").click()
-    expect(tab.get_by_test_id("toast-body").first).to_contain_text("Unload after (minutes)")
+    toast = tab.get_by_test_id("toast-body")
+    expect(toast.filter(has_text="Unload after (minutes)").first).to_be_visible()
     assert settings.load(shared_app.home) == Settings()
 
     tab.locator(f"{IDLE} input").fill("5")
     tab.locator(f"{MEMORY} textarea, {MEMORY} input").fill("2.5")
     tab.locator("#settings-save").click()
-    expect(tab.get_by_test_id("toast-body").last).to_contain_text("Saved. It counts")
+    expect(toast.filter(has_text="Saved. It counts").first).to_be_visible()
 
     kept = InferenceSection(memory_budget_gb=2.5, idle_minutes=5)
     assert settings.load(shared_app.home).inference == kept
@@ -52,7 +61,8 @@ def test_settings_are_kept_and_wrong_ones_told_under_their_control(
 
 def test_a_key_is_shown_once_works_and_is_taken_away(shared_app: Any, tab: Page) -> None:
     tab.locator("#settings-create").click()
-    expect(tab.get_by_test_id("toast-body")).to_contain_text("Give the key a name first")
+    toast = tab.get_by_test_id("toast-body").filter(has_text="Give the key a name first")
+    expect(toast).to_be_visible()
     tab.locator("#settings-key-name input, #settings-key-name textarea").fill("<b>laptop")
     tab.locator("#settings-create").click()
     secret = tab.locator("#settings-secret-text").inner_text()
