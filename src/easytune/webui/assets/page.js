@@ -12,6 +12,8 @@
   const events = still(window.gradio_config?.dependencies ?? []);
   for (const event of events) {
     Object.values(Object.setPrototypeOf(event, unwatched)).filter(Array.isArray).forEach(still);
+    // What follows another event belongs to no component; without one the whole page is searched.
+    for (const target of event.targets) target[0] ??= window.gradio_config.layout.id;
   }
 
   // --- language ---------------------------------------------------------------
