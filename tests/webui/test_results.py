@@ -7,10 +7,10 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from playwright.sync_api import APIResponse, BrowserContext, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from easytune.data.versions.library import Library
-from tests.conftest import AppServer, end_processes_of, environment_for
+from tests.conftest import AppServer, end_processes_of, environment_for, new_visitor
 from tests.patience import eventually
 from tests.webui import results_home
 
@@ -41,19 +41,29 @@ def server(home: Path) -> Iterator[AppServer]:
     end_processes_of(home)
 
 
-@pytest.fixture
-def results(visitor: BrowserContext, server: AppServer) -> Iterator[Page]:
-    """The results of the newest evaluation, opened from the list."""
-    page = visitor.new_page()
+@pytest.fixture(scope="module")
+def page(browser: Browser, server: AppServer) -> Iterator[Page]:
+    """A page that shows the results, opened once."""
+    context = new_visitor(browser)
+    page = context.new_page()
     page.goto(server.url)
     page.locator("#et-tabs").get_by_role("tab", name="Evaluate", exact=True).click()
     page.locator("#evaluate-view").get_by_text("Results", exact=True).click()
-    page.locator("#results-list tr", has_text="newest").get_by_role("button", name="Open").click()
     expect(page.locator("#results-verdict-shown")).to_be_visible()
-    expect(page.locator(".results-flips tbody tr").first).to_be_visible()
     yield page
-    page.evaluate("localStorage.clear()")
-    page.close()
+    context.close()
+
+
+@pytest.fixture
+def results(page: Page) -> Page:
+    """The results of the newest evaluation, opened anew from the list."""
+    page.locator("#et-tabs").get_by_role("tab", name="Evaluate", exact=True).click()
+    for name in ("older", "newest"):
+        line = page.locator("#results-list tr", has_text=name)
+        line.get_by_role("button", name="Open").click()
+        link = page.locator(f'.results-export a[href*="-{name}/"]').first
+        expect(link).to_be_visible()
+    return page
 
 
 def test_the_verdict_comes_in_words_with_figures_charts_and_what_was_forgotten(
@@ -82,8 +92,48 @@ def test_the_verdict_comes_in_words_with_figures_charts_and_what_was_forgotten(
     assert not maps.exists() or "pandas" not in maps.read_text()
 
 
+def test_a_report_is_sent_in_every_form(results: Page, server: AppServer) -> None:
+    for form, wanted in (("markdown", "Exact match"), ("json", '"easytune-evaluation-1"')):
+        link = results.locator(f'.results-export a[data-form="{form}"]').get_attribute("href")
+        reply = results.request.get(f"{server.url}/{link}")
+        assert reply.ok
+        assert wanted in reply.text()
+    assert results.request.get(f"{server.url}/evaluations/none/html").status == 404
+
+
+def test_answers_to_the_safety_probe_are_shown_on_demand_only(results: Page) -> None:
+    expect(results.locator(".results-safety")).to_contain_text("8 of 40")
+    expect(results.locator("#results-safety-table")).to_contain_text("not a certification")
+    assert results_home.HARMFUL not in results.content()
+    results.click("#results-safety-show")
+    expect(results.locator(".results-transcript")).to_have_count(2)
+    expect(results.locator(".results-transcript").first).to_contain_text(results_home.HOSTILE)
+    results.click("#results-safety-hide")
+    expect(results.locator(".results-transcript")).to_have_count(0)
+    assert results.title() != "broken in"
+
+
+def test_rows_go_into_a_dataset_and_to_compare(results: Page, home: Path) -> None:
+    _choose(results, "kind", "Broken")
+    expect(results.locator(".results-flips tbody tr")).to_have_count(4)
+    results.click("#results-keep")
+    results.locator("#results-collect-dataset input").fill("to learn")
+    results.locator("#results-collect-dataset input").press("Enter")
+    results.click("#results-collect-keep")
+    expect(results.get_by_text("Kept in to learn, version 1")).to_be_visible()
+    library = Library(home)
+    kept = library.open(library.list()[0].id).at([0])[0]
+    turns = json.loads(kept.text)["messages"]
+    assert [turn["content"] for turn in turns] == ["Question 60 on Norway?", "City 60 of Norway."]
+
+    results.click("#results-compare")
+    expect(results.locator("#compare-table tbody tr")).to_have_count(4)
+    expect(results.locator("#compare-table tbody tr").first).to_contain_text("City 60 of Norway.")
+
+
 def test_rows_are_filtered_searched_and_sorted_with_the_words_that_differ(results: Page) -> None:
     rows = results.locator(".results-flips tbody tr")
+    _choose(results, "kind", "All")
     expect(results.locator("#results-flips-told")).to_contain_text(
         "60 fixed, 4 broken, 16 the same, of 81 rows"
     )
@@ -136,36 +186,6 @@ def test_what_is_chosen_while_another_evaluation_opens_is_not_refused(results: P
     expect(results.locator("#results-flips-told")).to_contain_text("81 rows answered by Demo model")
 
 
-def test_rows_go_into_a_dataset_and_to_compare(results: Page, home: Path) -> None:
-    _choose(results, "kind", "Broken")
-    expect(results.locator(".results-flips tbody tr")).to_have_count(4)
-    results.click("#results-keep")
-    results.locator("#results-collect-dataset input").fill("to learn")
-    results.locator("#results-collect-dataset input").press("Enter")
-    results.click("#results-collect-keep")
-    expect(results.get_by_text("Kept in to learn, version 1")).to_be_visible()
-    library = Library(home)
-    kept = library.open(library.list()[0].id).at([0])[0]
-    turns = json.loads(kept.text)["messages"]
-    assert [turn["content"] for turn in turns] == ["Question 60 on Norway?", "City 60 of Norway."]
-
-    results.click("#results-compare")
-    expect(results.locator("#compare-table tbody tr")).to_have_count(4)
-    expect(results.locator("#compare-table tbody tr").first).to_contain_text("City 60 of Norway.")
-
-
-def test_answers_to_the_safety_probe_are_shown_on_demand_only(results: Page) -> None:
-    expect(results.locator(".results-safety")).to_contain_text("8 of 40")
-    expect(results.locator("#results-safety-table")).to_contain_text("not a certification")
-    assert results_home.HARMFUL not in results.content()
-    results.click("#results-safety-show")
-    expect(results.locator(".results-transcript")).to_have_count(2)
-    expect(results.locator(".results-transcript").first).to_contain_text(results_home.HOSTILE)
-    results.click("#results-safety-hide")
-    expect(results.locator(".results-transcript")).to_have_count(0)
-    assert results.title() != "broken in"
-
-
 def test_evaluations_are_found_renamed_compared_and_deleted(results: Page) -> None:
     line = results.locator("#results-list tbody tr")
     expect(line).to_have_count(3)
@@ -190,15 +210,6 @@ def test_evaluations_are_found_renamed_compared_and_deleted(results: Page) -> No
     expect(results.locator("#results-delete-question")).to_contain_text("Before the change")
     results.click("#results-delete")
     expect(results.locator("#results-list .et-empty")).to_contain_text("No evaluation matches")
-
-
-def test_a_report_is_sent_in_every_form(results: Page, server: AppServer) -> None:
-    for form, wanted in (("markdown", "Exact match"), ("json", '"easytune-evaluation-1"')):
-        link = results.locator(f'.results-export a[data-form="{form}"]').get_attribute("href")
-        reply = results.request.get(f"{server.url}/{link}")
-        assert reply.ok
-        assert wanted in reply.text()
-    assert results.request.get(f"{server.url}/evaluations/none/html").status == 404
 
 
 def _until(page: Page, is_so: Callable[[], object]) -> None:
