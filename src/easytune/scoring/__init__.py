@@ -3,6 +3,14 @@
 from easytune.scoring.figures import score_all
 from easytune.scoring.measure import Measure
 from easytune.scoring.registry import MEASURES
-from easytune.scoring.wording import metric_help, metric_name, sentence
+from easytune.scoring.wording import difference_sentence, metric_help, metric_name, sentence
 
-__all__ = ["MEASURES", "Measure", "metric_help", "metric_name", "score_all", "sentence"]
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "difference_sentence",
+    "metric_help",
+    "metric_name",
+    "score_all",
+    "sentence",
+]

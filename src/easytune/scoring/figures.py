@@ -83,6 +83,30 @@ def score_all(
     return scores, figures, signatures, answered.findings
 
 
+def between(
+    config: EvaluateConfig,
+    rows: Sequence[TestRow],
+    answers: Iterable[RowAnswer],
+    metric: str,
+    number: int,
+    pair: tuple[int, int],
+) -> Difference | None:
+    """Return how the second of two candidates differs from the first by a metric on one set.
+
+    None where the metric cannot be computed here, or no row has both.
+    """
+    measure = MEASURES.get(metric)
+    if measure is None or any(find_spec(module) is None for module in measure.package):
+        return None
+    counts: dict[int, list[Counts | None]] = {place: [None] * len(rows) for place in pair}
+    for one in answers:
+        if one.candidate in counts and one.row < len(rows) and rows[one.row].set == number:
+            counts[one.candidate][one.row] = measure.counts(rows[one.row], one, config)
+    first, second = (counts[place] for place in pair)
+    known = [place for place, count in enumerate(second) if count is not None]
+    return _against(measure, first, second, known, config.test.seed)
+
+
 def _asked(answered: _Answered) -> Iterator[Measure]:
     """Yield the metrics that can be computed here; the others become findings."""
     for name in dict.fromkeys(answered.config.measure.metrics):

@@ -16,16 +16,20 @@ def sentence(scored: Scored, lang: str = "en") -> str:
     show; about 400 would be needed". The test holds for any number of rows, so a difference that
     few rows show is told as such. Begins in lower case: it follows a metric's name.
     """
-    difference = scored.against_first
-    if difference is None:
+    if scored.against_first is None:
         return _alone(scored, lang)
-    digits = _digits(scored.metric)
+    return difference_sentence(scored.metric, scored.against_first, lang)
+
+
+def difference_sentence(metric: str, difference: Difference, lang: str = "en") -> str:
+    """Return what a paired difference says, as `sentence` does."""
+    digits = _digits(metric)
     values = _values(difference, digits)
     if difference.rows == 1:
         return t("scoring.sentence.single", lang)
     if difference.changed == 0:
         return t("scoring.sentence.same", lang, **values)
-    by = t(f"scoring.sentence.{_direction(scored.metric, difference.value)}", lang, **values)
+    by = t(f"scoring.sentence.{_direction(metric, difference.value)}", lang, **values)
     if is_shown(difference):
         return t("scoring.sentence.shown", lang, by=by, **values)
     size = "few" if difference.rows < ENOUGH_ROWS else "unshown"

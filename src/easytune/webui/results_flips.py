@@ -7,6 +7,7 @@ import gradio as gr
 
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
+from easytune.services.evaluation_pairs import Pairs
 from easytune.webui import clicks
 from easytune.webui import data_figures as figures
 from easytune.webui.collecting import CollectHandlers, CollectPanel
@@ -135,6 +136,7 @@ class FlipsHandlers:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._evaluations = context.evaluations
+        self._pairs = Pairs(context.evaluations)
         self._collecting = CollectHandlers(context)
 
     def wire(self, panel: FlipsPanel, evaluation: gr.Textbox) -> None:
@@ -185,6 +187,7 @@ class FlipsHandlers:
         try:
             order = self._evaluations.story(evaluation).order
             found = lines_of(self._evaluations, evaluation, choice)
+            differs = self._difference(evaluation, choice, lang)
         except EasyTuneError as error:
             return ["0", figures.notice(sentence(error, lang), "bad"), ""]
         if max(choice.first, choice.second) >= len(order.candidates):
@@ -196,8 +199,22 @@ class FlipsHandlers:
         said = "counts" if len(names) > 1 else "one_model"
         metric = metric_name(choice.metric, lang)
         told = t(f"results.flips.{said}", lang, metric=metric, model=names[0], **found.counts)
+        if differs:
+            said = t("results.flips.pair", lang, second=names[1], first=names[0], differs=differs)
+            told = f"{told} {said}"
         drawn = table(found.lines, choice.metric, names, place, lang)
         return [str(place), figures.notice(told), drawn]
+
+    def _difference(self, evaluation: str, choice: Choice, lang: str) -> str:
+        """Return in words whether the difference between the two models could be luck."""
+        # Metric libraries are only loaded once somebody looks.
+        from easytune.scoring import difference_sentence
+
+        if choice.first == choice.second:
+            return ""
+        asked = (choice.set, choice.metric, choice.first, choice.second)
+        found = self._pairs.difference(evaluation, *asked)
+        return difference_sentence(choice.metric, found, lang) if found is not None else ""
 
     def clicked(
         self, request: gr.Request, event: gr.EventData, evaluation: str, *values: Any
