@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
 from easytune import events
@@ -124,8 +123,3 @@ def written(folder: EvaluationFolder) -> int:
 def run(folder: EvaluationFolder) -> Evaluated:
     """Run it to its end, here."""
     return Evaluated(folder, evaluator.run(folder.path))
-
-
-def used_gb() -> float:
-    """What this process holds in memory."""
-    return psutil.Process().memory_info().rss / 1e9

@@ -33,7 +33,7 @@ def render(schema: Schema, lang: str) -> str:
         links=_links(groups, lang),
         examples="".join(_figure(n, text.format(server=server), lang) for n, text in EXAMPLES),
         error_example=_figure("errors", json.dumps(FAILED, indent=2), lang),
-        groups="".join(_group(schema, name, groups[name], lang) for name in groups),
+        groups="".join(_group(schema, name, calls, lang) for name, calls in groups.items()),
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 import numpy as np
 
@@ -96,7 +95,7 @@ def between(
     None where the metric cannot be computed here, or no row has both.
     """
     measure = MEASURES.get(metric)
-    if measure is None or any(find_spec(module) is None for module in measure.package):
+    if measure is None or measure.missing:
         return None
     counts: dict[int, list[Counts | None]] = {place: [None] * len(rows) for place in pair}
     for one in answers:
@@ -113,7 +112,7 @@ def _asked(answered: _Answered) -> Iterator[Measure]:
         measure = MEASURES.get(name)
         if measure is None:
             answered.found("metric_unknown", metric=name, known=", ".join(MEASURES))
-        elif missing := [module for module in measure.package if find_spec(module) is None]:
+        elif missing := measure.missing:
             answered.found(
                 "metric_package", metric=_named(measure), package=missing[0], extra=EXTRA
             )

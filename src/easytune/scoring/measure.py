@@ -8,6 +8,7 @@ adding up rows, and a row's own score is the figure of that row alone.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -63,6 +64,11 @@ class Measure:
     """How good a row's score is, in points of 100: what flips compare."""
     package: tuple[str, ...] = ()
     """Modules that it needs and that EasyTune does not install by itself."""
+
+    @property
+    def missing(self) -> list[str]:
+        """Return the modules of `package` that are not installed."""
+        return [module for module in self.package if find_spec(module) is None]
 
     def score(self, row: TestRow, answer: RowAnswer, config: EvaluateConfig) -> float | None:
         """Return the score of one answer; None where the metric does not apply."""

@@ -1,13 +1,11 @@
 """How any two models of an evaluation differ; the job itself tests each against the first."""
 
-import threading
-from collections import OrderedDict
+from functools import lru_cache
 
 from easytune.evaluation_files import Difference
 from easytune.services.evaluations import Evaluations
 
 _MOST_KEPT = 64
-_Pair = tuple[str, str, int, str, int, int]
 
 
 class Pairs:
@@ -16,8 +14,7 @@ class Pairs:
     def __init__(self, evaluations: Evaluations) -> None:
         """Compare models of these evaluations."""
         self._evaluations = evaluations
-        self._lock = threading.Lock()
-        self._known: OrderedDict[_Pair, Difference | None] = OrderedDict()
+        self._known = lru_cache(_MOST_KEPT)(self._compare)
 
     def difference(
         self, evaluation: str, test_set: int, metric: str, first: int, second: int
@@ -27,26 +24,18 @@ class Pairs:
         None where it was not scored, or no row has both. Raises EvaluationMissing.
         """
         version = self._evaluations.version(evaluation)
-        pair = (evaluation, version, test_set, metric, first, second)
-        with self._lock:
-            if pair not in self._known:
-                self._known[pair] = self._compare(evaluation, test_set, metric, first, second)
-            self._known.move_to_end(pair)
-            while len(self._known) > _MOST_KEPT:
-                self._known.popitem(last=False)
-            return self._known[pair]
+        return self._known(evaluation, version, test_set, metric, first, second)
 
     def _compare(
-        self, evaluation: str, test_set: int, metric: str, first: int, second: int
+        self, evaluation: str, version: str, test_set: int, metric: str, first: int, second: int
     ) -> Difference | None:
-        # Metric libraries are only loaded once somebody looks.
+        # The libraries of metrics take a while to import, and the page opens without them.
         from easytune.scoring.figures import between
 
         story = self._evaluations.story(evaluation)
         if first == 0 and story.result is not None:
-            for one in story.result.scores:
-                if (one.set, one.metric, one.candidate) == (test_set, metric, second):
-                    return one.against_first
-            return None
+            asked = (test_set, metric, second)
+            scored = (s for s in story.result.scores if (s.set, s.metric, s.candidate) == asked)
+            return next((one.against_first for one in scored), None)
         rows, answers = self._evaluations.rows(evaluation), self._evaluations.answers(evaluation)
         return between(story.order.config, rows, answers, metric, test_set, (first, second))

@@ -15,7 +15,7 @@ from easytune.webui.context import Context
 from easytune.webui.language import label
 from easytune.webui.results_comparison import MOST_ENTRIES, comparison_of
 from easytune.webui.results_flips_view import KINDS, table
-from easytune.webui.results_names import Shown, metric_name
+from easytune.webui.results_names import Shown, difference_sentence, metric_name
 from easytune.webui.results_rows import Choice, lines_of
 from easytune.webui.spoken import sentence, spoken
 
@@ -207,9 +207,6 @@ class FlipsHandlers:
 
     def _difference(self, evaluation: str, choice: Choice, lang: str) -> str:
         """Return in words whether the difference between the two models could be luck."""
-        # Metric libraries are only loaded once somebody looks.
-        from easytune.scoring import difference_sentence
-
         if choice.first == choice.second:
             return ""
         asked = (choice.set, choice.metric, choice.first, choice.second)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easytune.evaluation_files import Candidate, Forgotten, Order, Result, Scored
+from easytune.evaluation_files import Candidate, Difference, Forgotten, Order, Result, Scored
 from easytune.i18n import t
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ def metric_name(name: str, lang: str) -> str:
     from easytune import scoring
 
     return scoring.metric_name(name, lang)
+
+
+def difference_sentence(metric: str, difference: Difference, lang: str) -> str:
+    """Return in words whether a difference between two models could be luck."""
+    from easytune import scoring
+
+    return scoring.difference_sentence(metric, difference, lang)
 
 
 def metric_help(name: str, lang: str) -> str:
