@@ -54,6 +54,13 @@ class Phase(_Event):
         "judging",
         "probing",
         "benchmarking",
+        "preparing",
+        "merging",
+        "writing",
+        "converting",
+        "quantizing",
+        "checking",
+        "uploading",
     ]
 
 
@@ -68,6 +75,16 @@ class Answered(_Event):
     """Place of the model that is being asked."""
     batch_size: int | None = None
     rows_per_second: float | None = None
+
+
+class Written(_Event):
+    """How far an export is with its phase."""
+
+    kind: Literal["written"] = "written"
+    done: int
+    """Bytes, those taken over from before included."""
+    total: int
+    bytes_per_second: float | None = None
 
 
 class Step(_Event):
@@ -234,8 +251,8 @@ class Failed(_Event):
 
 
 Event = Annotated[
-    Started | Phase | Answered | Step | Evaluated | Forgetting | Sampled | Resources | Checkpoint
-    | Notice | Trial | Swept | Finished | Stopped | Failed,
+    Started | Phase | Answered | Written | Step | Evaluated | Forgetting | Sampled | Resources
+    | Checkpoint | Notice | Trial | Swept | Finished | Stopped | Failed,
     Field(discriminator="kind"),
 ]  # fmt: skip
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,5 +1,6 @@
 """Where a model lies, whether its folder is whole, and what its files say about it. No torch."""
 
+import hashlib
 import json
 import math
 import re
@@ -17,6 +18,7 @@ _INDEX = "model.safetensors.index.json"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "*.pt", "*.pth", "*.bin", "*.ckpt")
 _NOT_LINEAR = re.compile(r"embed|wte|wpe|lm_head|output_layer|rotary|norm|conv|router|\.gate$")
 _HEADER_LIMIT = 100_000_000
+_SLICE, _SLICES, _WHOLE_LIMIT = 1 << 20, 32, 64 << 20
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,20 @@ def needs_own_code(folder: Path) -> bool:
     kind = str(config.get("model_type", "")).replace("-", "_")
     places = (package and package.submodule_search_locations) or []
     return not kind or not any((Path(place) / "models" / kind).is_dir() for place in places)
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a short hash of what the weights are: small files whole, of large ones some slices."""
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("adapter_config.json")]):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}\n".encode())
+        step = _SLICE if size <= _WHOLE_LIMIT else size // _SLICES
+        with file.open("rb") as stream:
+            for start in [*range(0, size, step), max(0, size - _SLICE)]:
+                stream.seek(start)
+                digest.update(stream.read(_SLICE))
+    return digest.hexdigest()[:12]
 
 
 def _is_whole(folder: Path, allow_pickle: bool) -> bool:

@@ -27,3 +27,7 @@ class StopSignal:
 
     def _on_signal(self, number: int, frame: object) -> None:
         self._asked = True
+
+
+class StopAsked(Exception):
+    """The user wants the job to end: raised through work that cannot return early."""

@@ -1,6 +1,5 @@
 """Every model that can be talked to here: base models, adapters, checkpoints, merged models."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Iterable
@@ -32,7 +31,6 @@ Kind = Literal["base", "adapter", "checkpoint", "merged"]
 KINDS: tuple[Kind, ...] = ("base", "adapter", "checkpoint", "merged")
 _FRESH_S = 1.0
 _RESOLVED_S = 30.0
-_SLICE, _SLICES, _WHOLE_LIMIT = 1 << 20, 32, 64 << 20
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ class Catalogue:
         mark = self._folders.mark(folder)
         known = self._prints.get(folder)
         if known is None or known[0] != mark:
-            known = self._prints[folder] = (mark, _digest(folder))
+            known = self._prints[folder] = (mark, model_files.fingerprint(folder))
         return known[1]
 
     def _check_named(self, adapter: Model, chosen: Model) -> None:
@@ -317,17 +315,3 @@ def _readable(model: Model) -> Model:
     if model.problem is None and model.is_adapter and pairing.has_lost_its_start(model.folder):
         return replace(model, problem=AdapterMismatch(model.title, "@engine.reason.start_lost"))
     return model
-
-
-def _digest(folder: Path) -> str:
-    """Return a hash of what the weights are: small files whole, of large ones some slices."""
-    digest = hashlib.sha256()
-    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("adapter_config.json")]):
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size}\n".encode())
-        step = _SLICE if size <= _WHOLE_LIMIT else size // _SLICES
-        with file.open("rb") as stream:
-            for start in [*range(0, size, step), max(0, size - _SLICE)]:
-                stream.seek(start)
-                digest.update(stream.read(_SLICE))
-    return digest.hexdigest()[:12]

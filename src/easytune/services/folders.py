@@ -2,16 +2,26 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from easytune import locks, paths
-from easytune.evaluation_files import EvaluationFolder, Order
+from easytune.evaluation_files import EvaluationFolder
+from easytune.export_files import ExportFolder
 from easytune.job import Job, JobFolder
 
 F = TypeVar("F", bound=JobFolder)
+Asked = TypeVar("Asked", covariant=True)
+
+
+class Ordered(Protocol[Asked]):
+    """A folder that tells what its job was asked to do."""
+
+    def order(self) -> Asked:
+        """Return what was asked for."""
+        ...
 
 
 def all_folders(home: Path) -> list[JobFolder]:
@@ -24,11 +34,16 @@ def evaluation_folders(home: Path) -> list[EvaluationFolder]:
     return _folders_in(paths.evaluations(home), EvaluationFolder)
 
 
+def export_folders(home: Path) -> list[ExportFolder]:
+    """Return the folder of every export that is a job, oldest first."""
+    return _folders_in(paths.exports(home), ExportFolder)
+
+
 def all_jobs(home: Path) -> list[JobFolder]:
-    """Return the folders of all jobs that take turns, runs and evaluations, oldest first."""
+    """Return the folders of all jobs that take turns: runs, evaluations, exports; oldest first."""
     # A folder's name begins with the moment when its job was asked for.
-    both = [*all_folders(home), *evaluation_folders(home)]
-    return sorted(both, key=lambda folder: folder.id)
+    every = [*all_folders(home), *evaluation_folders(home), *export_folders(home)]
+    return sorted(every, key=lambda folder: folder.id)
 
 
 def check_folders(home: Path) -> list[JobFolder]:
@@ -57,8 +72,8 @@ def job_of(folder: JobFolder) -> Job | None:
         return None
 
 
-def order_of(folder: EvaluationFolder) -> Order | None:
-    """Return what an evaluation was asked to do; None as `job_of` does."""
+def order_of(folder: Ordered[Asked]) -> Asked | None:
+    """Return what an evaluation or export was asked to do; None as `job_of` does."""
     try:
         return folder.order()
     except (OSError, ValueError, ValidationError, yaml.YAMLError):
@@ -67,8 +82,9 @@ def order_of(folder: EvaluationFolder) -> Order | None:
 
 def is_readable(folder: JobFolder) -> bool:
     """Tell whether a worker will understand what the job is asked to do."""
-    asked = order_of(folder) if isinstance(folder, EvaluationFolder) else job_of(folder)
-    return asked is not None
+    if isinstance(folder, EvaluationFolder | ExportFolder):
+        return order_of(folder) is not None
+    return job_of(folder) is not None
 
 
 def waits(folder: JobFolder) -> bool:
@@ -78,7 +94,7 @@ def waits(folder: JobFolder) -> bool:
 
 
 def waiting(home: Path) -> list[JobFolder]:
-    """Return the jobs that wait, runs and evaluations, the next one first."""
+    """Return the jobs that wait, runs, evaluations and exports, the next one first."""
     return [folder for folder in all_jobs(home) if waits(folder)]
 
 

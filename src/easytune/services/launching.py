@@ -7,10 +7,15 @@ from collections.abc import Sequence
 
 from easytune import records
 from easytune.evaluation_files import EvaluationFolder
+from easytune.export_files import ExportFolder
 from easytune.job import JobFolder
 from easytune.services import processes
 
 LAUNCH_S = 20.0
+_ENTRIES: dict[type[JobFolder], str] = {
+    EvaluationFolder: "easytune.engine.evaluator",
+    ExportFolder: "easytune.engine.exporter",
+}
 
 
 def end_check(folder: JobFolder, grace_s: float = 3.0) -> None:
@@ -46,6 +51,7 @@ def begins(folder: JobFolder, runner: subprocess.Popen[bytes]) -> bool:
 
 def _worker_of(folder: JobFolder) -> list[str]:
     """Return what does a job; nothing for those that the runner knows by itself."""
-    if isinstance(folder, EvaluationFolder):
-        return [sys.executable, "-m", "easytune.engine.evaluator", str(folder.path.resolve())]
+    for kind, module in _ENTRIES.items():
+        if isinstance(folder, kind):
+            return [sys.executable, "-m", module, str(folder.path.resolve())]
     return []

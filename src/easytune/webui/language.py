@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.i18n import I18nData
 
-from easytune import config, evaluation, generation, i18n, settings
+from easytune import config, evaluation, export, generation, i18n, settings
 from easytune.data.steps.options import Steps
 from easytune.options import Option, declared
 
@@ -62,6 +62,7 @@ def all_options() -> Iterator[Option]:
     yield from config.options()
     yield from generation.options()
     yield from evaluation.options()
+    yield from export.options()
     yield from settings.options()
     yield from declared(Steps)
 

@@ -1,0 +1,103 @@
+"""Problems of exporting a model. See `easytune.errors`."""
+
+from dataclasses import dataclass
+
+from easytune.errors import EasyTuneError
+
+
+@dataclass(eq=False)
+class ExportInvalid(EasyTuneError):
+    """An export was asked for something that cannot be; `reason` is for `i18n.t`."""
+
+    option: str
+    reason: str
+
+
+@dataclass(eq=False)
+class ExportMissing(EasyTuneError):
+    """There is no export of that name."""
+
+    export: str
+
+
+@dataclass(eq=False)
+class ExportActive(EasyTuneError):
+    """The export goes on: it can be neither deleted nor resumed before it has ended."""
+
+    export: str
+
+
+@dataclass(eq=False)
+class ExportUnfinished(EasyTuneError):
+    """The export has no certificate: it still goes on, or ended before anything was checked."""
+
+    export: str
+
+
+@dataclass(eq=False)
+class ExportInterrupted(EasyTuneError):
+    """An export was ended from outside before it was done."""
+
+
+@dataclass(eq=False)
+class ExportNameTaken(EasyTuneError):
+    """Another export has that name already."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class ExportFileMissing(EasyTuneError):
+    """An export has no file of that name."""
+
+    export: str
+    file: str
+
+
+@dataclass(eq=False)
+class NotEnoughSpace(EasyTuneError):
+    """The disk has less room than an export and its temporary files take."""
+
+    have_gb: float
+    need_gb: float
+    folder: str
+
+
+@dataclass(eq=False)
+class BaseChanged(EasyTuneError):
+    """The base model is not the one any more that the adapter was trained on."""
+
+    model: str
+    base: str
+    folder: str
+
+
+@dataclass(eq=False)
+class SourceChanged(EasyTuneError):
+    """A model is no longer the one that was there when its export was asked for."""
+
+    model: str
+
+
+@dataclass(eq=False)
+class NoAdapter(EasyTuneError):
+    """Only an adapter can be exported as one, and this is a whole model."""
+
+    model: str
+
+
+@dataclass(eq=False)
+class TargetUnavailable(EasyTuneError):
+    """A target does not work on this machine; `target` and `reason` are for `i18n.t`."""
+
+    target: str
+    reason: str
+
+
+@dataclass(eq=False)
+class ParityFailed(EasyTuneError):
+    """What was exported, loaded again, is not the model that was trained."""
+
+    runtime: str
+    reason: str
+    """For `i18n.t`."""

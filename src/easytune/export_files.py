@@ -1,0 +1,191 @@
+"""An export's folder: what was asked, what is being written, and the certificate of it.
+
+It is a job folder (`job.JobFolder` names the files that all jobs have) in `<home>/exports`. The job
+is the only writer below `out/`. The artefact grows in `out/part` and is renamed to `out/model` only
+after the parity gate has passed, so that what lies there is whole and proved.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from easytune import records
+from easytune.export import ExportConfig, Target
+from easytune.job import JobFolder, installed_versions
+
+CERTIFICATE = "certificate.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+class Source(_Record):
+    """A model that is exported, as it was found when the export was asked for."""
+
+    id: str
+    """Its id in the pickers: a base model, a run, `<run>@<step>`, or a folder."""
+    title: str
+    kind: Literal["base", "adapter", "checkpoint", "merged"]
+    folder: str
+    """Absolute folder of its weights, or of its adapter."""
+    base: str
+    """Id of the base model; its own for whole models."""
+    base_folder: str
+    """Absolute folder of the base model; the same as `folder` for whole models."""
+    is_adapter: bool
+    fingerprint: str
+    """Short hash of its weights."""
+    run: str | None = None
+    step: int | None = None
+    base_fingerprint: str = ""
+    """Short hash of the base model's weights."""
+    weight: float = 1.0
+    """Its share where several adapters are merged."""
+
+
+class ExportOrder(_Record):
+    """What an export is asked to do: the content of `job.yaml`."""
+
+    task: Literal["export"] = "export"
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    config: ExportConfig
+    sources: tuple[Source, ...]
+    allow_remote_code: bool = False
+    versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
+    continues: str | None = None
+    """Id of the export whose whole files are taken over, when it goes on."""
+
+
+class Limits(_Record):
+    """What the parity gate lets through."""
+
+    kl: float
+    """Largest mean KL divergence from the trained model, in nats per token."""
+    greedy: float
+    """Least share of answer tokens that agree, 0 to 1."""
+    logit: float | None
+    """Largest difference of a logit; None where the format makes that meaningless."""
+    perplexity: float
+    """Largest relative difference of perplexity."""
+
+
+class Departure(_Record):
+    """Where an export departs from the trained model."""
+
+    prompt: int
+    """Number of the prompt, from 0."""
+    position: int
+    """Token of the answer, or of the prompt, from 0."""
+    text: str
+    """What came before, shortened."""
+    expected: str
+    """What the trained model goes on with."""
+    got: str
+    """What the export goes on with."""
+    difference: float
+    """Largest difference of a logit there."""
+
+
+class Parity(_Record):
+    """What the parity gate found in one runtime."""
+
+    runtime: str
+    version: str
+    prompts: int
+    tokens: int
+    greedy_agreement: float
+    """Share of answer tokens that agree, 0 to 1."""
+    top1: float
+    """Share of places where both have the same likeliest token, 0 to 1."""
+    kl: float
+    largest_logit_difference: float
+    perplexity_trained: float
+    perplexity_exported: float
+    limits: Limits
+    passed: bool
+    departure: Departure | None = None
+    reason: str = ""
+    """Code of why it did not pass; its text is `export.parity.<code>`. "" when it did."""
+
+
+class FileFact(_Record):
+    """One file of the artefact; `path` is relative to it, with slashes."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Certificate(_Record):
+    """The content of `certificate.json`: what was exported, and how it was proved."""
+
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    target: Target
+    name: str
+    sources: tuple[Source, ...]
+    number_format: str
+    parity: tuple[Parity, ...] = ()
+    files: tuple[FileFact, ...] = ()
+    """Every file of the artefact but the certificate itself."""
+    versions: dict[str, str] = {}
+    options: dict[str, Any] = {}
+    """Options of `what` and of the target, by section."""
+    passed: bool
+    notes: tuple[str, ...] = ()
+    """Codes of what the user should know; texts `notice.<code>`."""
+
+
+@dataclass(frozen=True)
+class ExportFolder(JobFolder):
+    """The files of one export, and who writes each."""
+
+    @property
+    def part(self) -> Path:
+        """`out/part`: the artefact while it is written and checked."""
+        return self.out / "part"
+
+    @property
+    def scratch(self) -> Path:
+        """`out/scratch`: what is only needed on the way; removed when the job ends."""
+        return self.out / "scratch"
+
+    @property
+    def artefact(self) -> Path:
+        """`out/model`: whole, and proved by the gate."""
+        return self.out / "model"
+
+    @property
+    def result(self) -> Path:
+        """`out/certificate.json`: a `Certificate`, also where the gate did not pass."""
+        return self.out / CERTIFICATE
+
+    def order(self) -> ExportOrder:
+        """Return what was asked for. Raises OSError, YAMLError, ValidationError."""
+        return ExportOrder.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
+
+    def certificate(self) -> Certificate | None:
+        """Return what came of it; None before the gate has spoken."""
+        return read_certificate(self.result)
+
+
+def export_name(order: ExportOrder) -> str:
+    """Return what an export is called: as chosen, else after its first model and its target."""
+    what, more = order.config.what, len(order.sources) - 1
+    model = order.sources[0].title + (f" +{more}" if more else "")
+    return order.config.result.name.strip() or f"{model} · {what.target}"
+
+
+def read_certificate(path: Path) -> Certificate | None:
+    """Return the certificate in a file; None when there is none, or none of ours."""
+    content = records.read(path)
+    if content is None:
+        return None
+    try:
+        return Certificate.model_validate(content)
+    except ValidationError:
+        return None
