@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from easytune import events, job
+from easytune import job
 from easytune.events import (
     Checkpoint,
     Evaluated,
@@ -27,7 +27,8 @@ from easytune.events import (
     Stopped,
 )
 from easytune.services import evidence as proof
-from easytune.services.evidence import Evidence, State, StopStage
+from easytune.services.evidence import State, StopStage
+from easytune.services.job_following import Following
 
 RATE_WINDOW = 30
 RESOURCES_KEPT = 120
@@ -104,30 +105,24 @@ class Fold:
 
     def __init__(self, folder: job.JobFolder) -> None:
         """Begin at the start of the folder's events."""
-        self._folder = folder
-        self._offset = 0
+        self._following = Following(folder)
         self._story = Story(folder.id)
-        self._ending: Event | None = None
         self._started = False
         self._pace: deque[tuple[datetime, int]] = deque(maxlen=RATE_WINDOW)
 
     def tell(self) -> Story:
         """Return the story so far; the caller owns the copy."""
-        evidence = proof.gather(self._folder)
-        found, self._offset = events.read(self._folder.events, self._offset)
-        for event in found:
-            self._apply(event)
-        verdict = proof.judge(self._folder, evidence, self._ending, started=self._started)
+        look = self._following.look(self._apply, lambda: self._started)
         story = replace(
             self._story,
-            state=verdict.state,
-            failure=verdict.failure,
-            stop_stage=verdict.stop_stage,
-            started_at=evidence.begun,
-            notices=self._story.notices + proof.remarks(self._ending, verdict.state, evidence),
+            state=look.state,
+            failure=look.failure,
+            stop_stage=look.stop_stage,
+            started_at=look.started_at,
+            ended_at=look.ended_at,
+            notices=self._story.notices + look.remarks,
         )
-        story.ended_at = self._ended_at(evidence) if story.has_ended else None
-        if verdict.state in ("running", "stopping"):
+        if look.state in ("running", "stopping"):
             story.seconds_left = self._seconds_left()
         return _copied(story)
 
@@ -160,9 +155,7 @@ class Fold:
             case Notice():
                 story.notices.append(event)
             case Finished(metrics=metrics) | Stopped(metrics=metrics):
-                self._ending, story.metrics = event, metrics
-            case Failed():
-                self._ending = event
+                story.metrics = metrics
 
     def _apply_step(self, event: Step) -> None:
         story = self._story
@@ -184,14 +177,6 @@ class Fold:
         if last <= first or seconds <= 0:
             return None
         return seconds / (last - first) * max(0, self._story.total_steps - last)
-
-    def _ended_at(self, evidence: Evidence) -> datetime | None:
-        # A job that has said its last word is done, though its process takes a while to go.
-        if self._ending:
-            return self._ending.at
-        if evidence.exit and evidence.exit.ended:
-            return evidence.exit.ended
-        return proof.modified(self._folder.events)
 
 
 def step_of(checkpoint: str | Path) -> int | None:
