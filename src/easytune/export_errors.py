@@ -95,6 +95,15 @@ class TargetUnavailable(EasyTuneError):
 
 
 @dataclass(eq=False)
+class ArchitectureUnsupported(EasyTuneError):
+    """A format cannot hold a model of this architecture; `reason` is for `i18n.t`."""
+
+    format: str
+    architecture: str
+    reason: str
+
+
+@dataclass(eq=False)
 class ParityFailed(EasyTuneError):
     """What was exported, loaded again, is not the model that was trained."""
 
