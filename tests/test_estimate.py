@@ -152,3 +152,9 @@ def test_checkpoints_of_a_full_fine_tuning_need_much_more_disk() -> None:
     whole = estimate.estimate(DEFAULT.changed(model__method="full"), SEVEN_B, DATA, GPU)
     assert adapter.fits_disk
     assert whole.disk_gb > 100 * adapter.disk_gb
+
+
+def test_processes_share_the_memory_of_a_processor_and_have_a_gpu_each() -> None:
+    two = DEFAULT.changed(memory__processes=2)
+    assert _peak(two) == pytest.approx(_peak(DEFAULT))
+    assert _peak(two, CPU) == pytest.approx(2 * _peak(DEFAULT, CPU))

@@ -285,6 +285,9 @@ class MemorySection(Section):
     )
     """Compiles the model first: minutes of waiting for faster steps after."""
 
+    processes: Annotated[int, Knob(level="expert", step=1)] = Field(default=1, ge=1, le=64)
+    """Processes that share every step, one per GPU; a step learns as many times the rows."""
+
 
 class MonitorSection(Section):
     """What is measured and kept during a run."""
@@ -370,8 +373,13 @@ class TrainConfig(Section):
 
     @property
     def effective_batch_size(self) -> int:
-        """Return the rows behind one optimizer step on one device."""
-        return self.schedule.batch_size * self.schedule.gradient_accumulation
+        """Return the rows behind one optimizer step, over all processes."""
+        return self.schedule.batch_size * self.micro_batches
+
+    @property
+    def micro_batches(self) -> int:
+        """Return the batches of one optimizer step, over all processes."""
+        return self.schedule.gradient_accumulation * self.memory.processes
 
     def changed(self, **options: Any) -> Self:
         """Return a validated copy with `section__option=value` replaced."""

@@ -369,6 +369,15 @@ class Interrupted(EasyTuneError):
 
 
 @dataclass(eq=False)
+class RankEnded(EasyTuneError):
+    """One of the processes that shared a run ended without a word."""
+
+    number: int
+    count: int
+    how: str
+
+
+@dataclass(eq=False)
 class MachineRestarted(EasyTuneError):
     """The machine was restarted, or lost power, while the job ran."""
 

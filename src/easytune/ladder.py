@@ -46,7 +46,9 @@ def _smaller_batch(config: TrainConfig) -> TrainConfig:
     batch = schedule.batch_size // 2
     return config.changed(
         schedule__batch_size=batch,
-        schedule__gradient_accumulation=max(1, round(config.effective_batch_size / batch)),
+        schedule__gradient_accumulation=max(
+            1, round(config.effective_batch_size / (batch * config.memory.processes))
+        ),
     )
 
 

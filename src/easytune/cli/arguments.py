@@ -266,6 +266,9 @@ def _add_train(parser: argparse.ArgumentParser, lang: str) -> None:
     parser.add_argument("file", nargs="?", type=Path, help=t("cli.file", lang))
     parser.add_argument("--output", dest="output.folder", metavar="DIR", help=t("cli.output", lang))
     parser.add_argument("--intent", metavar="ID", help=t("intent.cli.train", lang))
+    parser.add_argument(
+        "--processes", dest="memory.processes", metavar="N", help=t("cli.processes", lang)
+    )
     _add_options(parser, lang)
 
 

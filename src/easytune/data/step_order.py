@@ -23,6 +23,7 @@ class StepOrder:
     def __init__(
         self, lengths: Sequence[int], batch_size: int, accumulation: int, seed: int, packed: bool
     ) -> None:
+        """`accumulation` counts the micro-batches of a step, over all processes that share it."""
         self.lengths, self.batch_size, self.accumulation = lengths, batch_size, accumulation
         self.seed, self.packed, self.epoch = seed, packed, 0
 

@@ -82,6 +82,7 @@ def check(config: TrainConfig, device: torch.device) -> None:
     """
     _check_extra(config.output.training_args)
     _check_optimizer(config)
+    _check_processes(config, device)
     _need("monitor.report_to", config.monitor.report_to)
     if config.monitor.forgetting_limit and not config.monitor.forgetting:
         raise OptionUnsupported("monitor.forgetting_limit", "@engine.reason.meter_off")
@@ -130,6 +131,7 @@ def build(
         remove_unused_columns=False,
         disable_tqdm=True,
         dataloader_pin_memory=loaded.device.type == "cuda",
+        ddp_find_unused_parameters=False,
         **config.output.training_args,
     )
     # Several GPUs in one process would go through DataParallel, which splits our packs.
@@ -196,6 +198,14 @@ def _check_optimizer(config: TrainConfig) -> None:
         and config.schedule.gradient_accumulation > 1
     ):
         raise OptionUnsupported(option="optim.optimizer", reason="@engine.reason.no_accumulation")
+
+
+def _check_processes(config: TrainConfig, device: torch.device) -> None:
+    count = config.memory.processes
+    if count > 1 and device.type == "mps":
+        raise OptionUnsupported("memory.processes", "@engine.reason.one_device")
+    if device.type == "cuda" and count > torch.cuda.device_count():
+        raise OptionUnsupported("memory.processes", "@engine.reason.one_device")
 
 
 def _check_settings(config: TrainConfig) -> None:

@@ -1,6 +1,8 @@
 """How the rows of a micro-batch are laid out as tensors. Which rows: `easytune.data.step_order`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from easytune.data.step_order import StepOrder
+from easytune.engine.together import Together
 
 if TYPE_CHECKING:
     from easytune.data.encoding import Example
@@ -18,7 +21,7 @@ learned) and `targets` (those next tokens)."""
 
 
 class Rows(Dataset["Example"]):
-    """Examples as torch wants to index them."""
+    """Examples as torch wants to index them; `~index` is the same row with nothing to learn."""
 
     def __init__(self, examples: Sequence["Example"]) -> None:
         self.examples = examples
@@ -27,13 +30,51 @@ class Rows(Dataset["Example"]):
         return len(self.examples)
 
     def __getitem__(self, index: int) -> "Example":
-        return self.examples[index]
+        if index >= 0:
+            return self.examples[index]
+        row = self.examples[~index]
+        return replace(row, trained=np.zeros_like(row.trained))
 
 
 class StepBatches(StepOrder, Sampler[list[int]]):
     """The order of a run's rows, as torch's DataLoader wants to be told it."""
 
     drop_last = False
+
+    def share(self, together: Together) -> "Share":
+        """Return what one of several processes computes of it."""
+        return Share(self, together)
+
+
+class Share(Sampler[list[int]]):
+    """The micro-batches of one of several processes: as many in each step as the others have.
+
+    A step with too few is filled up with a row of which nothing is learned.
+    """
+
+    drop_last = False
+
+    def __init__(self, whole: StepBatches, together: Together) -> None:
+        self.whole, self.together = whole, together
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration follows."""
+        self.whole.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return sum(len(mine) for mine in self._steps())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for mine in self._steps():
+            yield from mine
+
+    def _steps(self) -> Iterator[list[list[int]]]:
+        count, batches = self.together.count, iter(self.whole)
+        while step := list(islice(batches, self.whole.accumulation)):
+            missing = -len(step) % count
+            shortest = min(step[-1], key=lambda row: self.whole.lengths[row])
+            step += [[~shortest]] * missing
+            yield step[self.together.rank :: count]
 
 
 def packed(examples: Sequence["Example"]) -> Batch:

@@ -214,7 +214,7 @@ def _work(config: TrainConfig, material: Material, first_step: int) -> Work:
     schedule = config.schedule
     lengths = [len(example.input_ids) for example in material.train.examples]
     epoch = StepBatches(
-        lengths, schedule.batch_size, schedule.gradient_accumulation, schedule.seed, packed=False
+        lengths, schedule.batch_size, config.micro_batches, schedule.seed, packed=False
     )
     when = rhythm(schedule, config.monitor, epoch.steps())
     epochs = (when.total - first_step) / epoch.steps()

@@ -20,6 +20,7 @@ from easytune.engine.batching import StepBatches
 from easytune.engine.models import Loaded
 from easytune.engine.reporting import Reporter
 from easytune.engine.rhythm import Rhythm, rhythm
+from easytune.engine.together import ALONE, Together
 from easytune.engine.trainer import PackedTrainer, collator
 from easytune.errors import OptionUnsupported
 from easytune.estimate import Load
@@ -110,7 +111,7 @@ def prepare(
     batches = StepBatches(
         [len(example.input_ids) for example in material.train.examples],
         schedule.batch_size,
-        schedule.gradient_accumulation,
+        config.micro_batches,
         schedule.seed,
         loaded.plan.packed,
     )
@@ -128,7 +129,10 @@ def prepare(
 
 
 def trainer(
-    prepared: Prepared, checkpoints: Path, batches: StepBatches | None = None
+    prepared: Prepared,
+    checkpoints: Path,
+    batches: StepBatches | None = None,
+    together: Together = ALONE,
 ) -> PackedTrainer:
     """Return what trains a prepared run, saving to `checkpoints`; no callbacks of ours yet.
 
@@ -145,6 +149,7 @@ def trainer(
         material.held_out.examples,
         collator(loaded.plan.packed, material.tokenizer.pad_id),
         config.lora.lora_plus_ratio,
+        together,
     )
 
 

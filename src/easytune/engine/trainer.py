@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -17,6 +18,7 @@ from transformers import Trainer, TrainingArguments
 from easytune import checkpoints
 from easytune.engine import batching, disk
 from easytune.engine.batching import Batch
+from easytune.engine.together import ALONE, Together
 from easytune.errors import DiskFull, Diverged
 
 if TYPE_CHECKING:
@@ -35,26 +37,37 @@ class PackedTrainer(Trainer):
         held_out: Sequence["Example"],
         collate: Callable[[Sequence["Example"]], Batch],
         lora_plus_ratio: float | None = None,
+        together: Together = ALONE,
     ) -> None:
         super().__init__(model=model, args=arguments, train_dataset=batching.Rows(train))
         self.batches, self.collate, self.held_out = batches, collate, held_out
-        self.lora_plus_ratio = lora_plus_ratio
+        self.lora_plus_ratio, self.together = lora_plus_ratio, together
         # Our loss is already divided by the tokens of the whole step.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
         self.meter = Meter()
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes share every step."""
+        return self.together.count > 1
+
     def get_train_dataloader(self) -> DataLoader:
         """Return the rows in the order of `batches`."""
         loader = DataLoader(
             self.train_dataset,  # type: ignore[arg-type]
-            batch_sampler=self.batches,
+            batch_sampler=self.batches.share(self.together) if self.is_shared else self.batches,
             collate_fn=self.collate,
             pin_memory=self.args.dataloader_pin_memory,
             num_workers=self.args.dataloader_num_workers,
             persistent_workers=self.args.dataloader_persistent_workers,
             prefetch_factor=self.args.dataloader_prefetch_factor,
         )
+        if self.is_shared:
+            # Shared out already: the rows of a step stay those of a run in one process.
+            return prepare_data_loader(
+                loader, self.accelerator.device, num_processes=1, process_index=0
+            )
         return self.accelerator.prepare(loader)
 
     def compute_loss(
@@ -114,15 +127,20 @@ class PackedTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log the mean over learned tokens, where transformers has the mean over steps."""
         if "loss" in logs:
+            self.meter.gather(self.together)
             logs["loss"] = self.meter.loss()
         super().log(logs, start_time)
+        if not self.together.is_first:
+            # Nobody reads it here; where it is read, it begins anew as well.
+            self.meter.reset()
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Return the mean loss over the learned tokens of all held-out rows as `eval_loss`.
 
         Without held-out rows nothing, but what else is measured at an evaluation is.
         """
-        metrics = {"eval_loss": self.judge()} if self.held_out else {}
+        measures = self.held_out and self.together.is_first
+        metrics = {"eval_loss": self.judge()} if measures else {}
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
@@ -163,9 +181,11 @@ class PackedTrainer(Trainer):
             self.state.best_model_checkpoint = str(folder)
         try:
             super()._save_checkpoint(model, trial)
-            # A pickle that nothing of ours ever loads.
-            (folder / "training_args.bin").unlink(missing_ok=True)
-            checkpoints.seal(folder, self.state.global_step)
+            self.together.wait()
+            if self.together.is_first:
+                # A pickle that nothing of ours ever loads.
+                (folder / "training_args.bin").unlink(missing_ok=True)
+                checkpoints.seal(folder, self.state.global_step)
         except (OSError, RuntimeError, SafetensorError) as error:
             # Half a checkpoint is worth less than its room on a full disk.
             shutil.rmtree(folder, ignore_errors=True)
@@ -200,6 +220,12 @@ class Meter:
     def loss(self) -> float:
         """Return the mean loss over learned tokens."""
         return float(self._loss) / max(self.learned, 1)
+
+    def gather(self, together: Together) -> None:
+        """Take in what the other processes have counted; all have the same sums then."""
+        if together.count > 1:
+            loss, learned, tokens = together.total(float(self._loss), self.learned, self.tokens)
+            self._loss, self.learned, self.tokens = loss, int(learned), int(tokens)
 
     def finite(self) -> bool:
         """Tell whether all losses of the interval were finite."""

@@ -32,6 +32,7 @@ from easytune.engine.preparing import Prepared
 from easytune.engine.reporting import Reporter
 from easytune.engine.rhythm import Rhythm
 from easytune.engine.stopping import StopSignal
+from easytune.engine.together import ALONE, Agreement, Together
 from easytune.engine.trainer import PackedTrainer
 from easytune.errors import FolderUnwritable, OutputNotEmpty
 from easytune.events import Finished, Forgetting, Started, Stopped
@@ -39,24 +40,41 @@ from easytune.forgetting import retention
 from easytune.job import Job, JobFolder
 
 
-def train(job: Job, folder: JobFolder, report: Reporter, stop: StopSignal) -> Finished | Stopped:
-    """Run a training job and return how it ended. Raises EasyTuneError among others."""
+def train(
+    job: Job,
+    folder: JobFolder,
+    report: Reporter,
+    stop: StopSignal,
+    together: Together = ALONE,
+) -> Finished | Stopped:
+    """Run a training job, or one process's part of it, and return how it ended.
+
+    Raises EasyTuneError among others.
+    """
     config, home = job.config, folder.path.parent.parent
     preparing.check(config)
     _check_output(config)
     report.phase("loading_data")
     model_folder = model_files.fetch(config.model, home)
+    if not together.is_first:
+        # The first one converts and keeps what all of them read.
+        together.wait()
     material = preparing.material(config, model_folder, folder.out, home, report)
-    if stop.asked():
+    if together.is_first:
+        together.wait()
+    if together.agree(stop.asked()):
         return Stopped()
     resume = Path(job.resume_from) if job.resume_from else None
-    meter = forgetting.meter(config, material, folder, resume, report, stop.asked)
+    meter = None
+    if together.is_first:
+        meter = forgetting.meter(config, material, folder, resume, report, stop.asked)
     report.phase("loading_model")
     loaded = preparing.load(config, model_folder, meter.before_adapter if meter else None)
-    if stop.asked():
+    if together.agree(stop.asked()):
         return Stopped()
     prepared = preparing.prepare(config, model_folder, material, loaded)
-    return _Run(job, folder, report, stop, prepared, meter).run()
+    run = _Run(job, folder, report, stop, prepared, meter, together)
+    return run.run() if together.is_first else run.follow()
 
 
 class _Run:
@@ -70,6 +88,7 @@ class _Run:
         stop: StopSignal,
         prepared: Prepared,
         meter: Meter | None,
+        together: Together,
     ) -> None:
         self.job, self.config, self.folder = job, job.config, folder
         self.report, self.stop, self.prepared, self.meter = report, stop, prepared, meter
@@ -77,11 +96,16 @@ class _Run:
         self.loaded, self.rhythm = prepared.loaded, prepared.rhythm
         self.began = time.monotonic()
         self.resume = Path(job.resume_from) if job.resume_from else None
-        self.trainer = preparing.trainer(prepared, folder.checkpoints)
+        self.trainer = preparing.trainer(prepared, folder.checkpoints, together=together)
         self.watch = meter and Watch(
             self.trainer, meter, prepared.rhythm, job.config.monitor, report
         )
-        self.conductor = self._add_callbacks(self.trainer, self.rhythm)
+        # It prints what the narrator says better.
+        self.trainer.remove_callback(PrinterCallback)
+        if together.is_first:
+            self.conductor = self._add_callbacks(self.trainer, self.rhythm)
+        if together.count > 1:
+            self.trainer.add_callback(Agreement(together))
 
     def run(self) -> Finished | Stopped:
         """Train, then write the adapter and its run card."""
@@ -96,7 +120,7 @@ class _Run:
             self.report.phase("evaluating")
             self.meter.begin(self.loaded)
         self._announce(checkpoints.step_of(resume) if resume else 0)
-        self.trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        self._train()
         self.report.phase("finishing")
         ending = self.conductor.ending
         kept = self.trainer.state.global_step if ending.asked else self._choose_weights()
@@ -108,6 +132,15 @@ class _Run:
         step = self.trainer.state.global_step
         return (Stopped if ending.asked else Finished)(step=step, metrics=metrics)
 
+    def follow(self) -> Finished | Stopped:
+        """Compute this process's part of every step; the first one does all the rest."""
+        self._train()
+        return Finished(step=self.trainer.state.global_step)
+
+    def _train(self) -> None:
+        resume = self.resume
+        self.trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+
     def _add_callbacks(self, trainer: PackedTrainer, rhythm: Rhythm) -> Conductor:
         held_out = [example.row for example in self.material.held_out.examples]
         answers = Answers(
@@ -117,8 +150,6 @@ class _Run:
         conductor = Conductor(
             trainer, rhythm, self.config.monitor, self.stop, self.report, floor, bool(self.meter)
         )
-        # It prints what the narrator says better.
-        trainer.remove_callback(PrinterCallback)
         trainer.add_callback(conductor)
         if self.watch:
             trainer.add_callback(self.watch)

@@ -39,6 +39,12 @@ def run(path: Path) -> int:
 
 def _do(job: Job, folder: JobFolder, report: Reporter, stop: StopSignal) -> Event:
     match job.task:
+        case "train" if job.config.memory.processes > 1:
+            from easytune.engine import ranks
+
+            # They report what they use themselves.
+            report.leave_out("resources")
+            return ranks.run(folder, job.config.memory.processes, stop)
         case "train":
             from easytune.engine import training
 

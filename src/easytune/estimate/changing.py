@@ -63,7 +63,9 @@ def _smaller_batches(config: TrainConfig) -> Iterator[Options]:
         batch //= 2
         yield {
             "schedule.batch_size": batch,
-            "schedule.gradient_accumulation": max(1, round(effective / batch)),
+            "schedule.gradient_accumulation": max(
+                1, round(effective / (batch * config.memory.processes))
+            ),
         }
 
 

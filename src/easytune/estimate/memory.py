@@ -28,7 +28,10 @@ _FACTORED = ("adafactor", "lomo", "adalomo", "galore", "apollo")
 def parts(
     config: TrainConfig, model: ModelShape, load: Load, machine: Machine
 ) -> dict[Part, float]:
-    """Return the memory of each part at the peak of training, in GB."""
+    """Return the memory of each part at the peak of training, in GB.
+
+    That of one device: of all processes on a processor, which they share, else of one of them.
+    """
     form = Format.of(config, model, machine)
     trained = trained_parameters(config, model)
     full = config.model.method == "full"
@@ -49,7 +52,8 @@ def parts(
     # While weights are read, the file that they come from is in memory, too.
     loading = found["overhead"] + found["weights"] + _mapped(config, model, form, machine)
     found["overhead"] += max(0.0, loading - sum(found.values()))
-    return {name: found[name] / _GIGA for name in PARTS}
+    sharing = config.memory.processes if machine.device == "cpu" else 1
+    return {name: sharing * found[name] / _GIGA for name in PARTS}
 
 
 def needs_checkpointing(

@@ -20,6 +20,7 @@ ACTIVE: frozenset[State] = frozenset({"starting", "running", "stopping"})
 ENDED: frozenset[State] = frozenset({"finished", "stopped", "failed", "crashed", "lost"})
 
 KILL = 9
+_UNEXPLAINED = (errors.Unexpected.code(), errors.RankEnded.code())
 _ENDING_REACH = 64 * 1024
 
 
@@ -148,7 +149,7 @@ def _true_cause(failed: Failed, ended: Exit | None) -> Failed:
 
     A helper process killed for memory reaches the job as an error nobody foresaw.
     """
-    if failed.code != "unexpected" or ended is None or not ended.oom_kills:
+    if failed.code not in _UNEXPLAINED or ended is None or not ended.oom_kills:
         return failed
     cause = errors.KilledBySystem(KILL)
     return failed.model_copy(update={"code": cause.code(), "values": cause.values})

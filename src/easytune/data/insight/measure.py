@@ -259,6 +259,4 @@ def _time(train: _Part, found: _Tokenised, config: TrainConfig, home: Path) -> d
 
 def _order(lengths: list[int], config: TrainConfig, packed: bool) -> StepOrder:
     schedule = config.schedule
-    return StepOrder(
-        lengths, schedule.batch_size, schedule.gradient_accumulation, schedule.seed, packed
-    )
+    return StepOrder(lengths, schedule.batch_size, config.micro_batches, schedule.seed, packed)
