@@ -6,7 +6,14 @@ from dataclasses import fields
 
 import pytest
 
-from easytune import errors, evaluation_errors, export_errors, i18n, inference_errors
+from easytune import (
+    errors,
+    evaluation_errors,
+    export_errors,
+    i18n,
+    inference_errors,
+    registry_errors,
+)
 from easytune.webui.language import all_options
 from tests.conftest import ROOT
 
@@ -14,6 +21,7 @@ EN, ZH = i18n.texts("en"), i18n.texts("zh")
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 SECTIONS = {key.partition(".")[0] for key in ZH}
 assert inference_errors.PromptEmpty in errors.EasyTuneError.__subclasses__()
+assert registry_errors.EntryMissing in errors.EasyTuneError.__subclasses__()
 assert export_errors.ExportMissing in errors.EasyTuneError.__subclasses__()
 assert evaluation_errors.NotLonger in errors.EasyTuneError.__subclasses__()
 ERRORS = sorted(errors.EasyTuneError.__subclasses__(), key=lambda error: error.__name__)

@@ -51,3 +51,18 @@ def exports(home_folder: Path) -> Path:
 def hosts(home_folder: Path) -> Path:
     """Return the folder with the logs of the processes that hold models."""
     return home_folder / "hosts"
+
+
+def imports(home_folder: Path) -> Path:
+    """Return the folder with models and adapters that came from elsewhere."""
+    return home_folder / "imports"
+
+
+def trash(home_folder: Path) -> Path:
+    """Return the folder with what was deleted and can still be put back."""
+    return home_folder / "trash"
+
+
+def deployments(home_folder: Path) -> Path:
+    """Return the folder with one folder per server that was deployed."""
+    return home_folder / "deployments"

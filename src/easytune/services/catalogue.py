@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -76,14 +76,20 @@ class Catalogue:
         self._resolved: dict[ModelSection, tuple[float, Path | None]] = {}
         self._fits: dict[tuple[Path, Path], tuple[Mark, Mark, EasyTuneError | None]] = {}
         self._prints: dict[Path, tuple[Mark, str]] = {}
+        self.stands_for: Callable[[str], str | None] = lambda _: None
+        """What a name of the registry stands for now. The registry sets it."""
 
     def find(self, model_id: str) -> Model:
-        """Return a model by id, by absolute folder, or by hub id (downloaded when loaded).
+        """Return a model by id, by absolute folder, by hub id (downloaded when loaded), or by the
+        name of a version in the registry: `house-style:v3`, `house-style` for the current one.
 
         Raises ModelUnknown.
         """
         known = self.list()
         if not any(model.id == model_id for model in known):
+            named = self.stands_for(model_id)
+            if named is not None and named != model_id:
+                return self.find(named)
             # It may have come since the last look.
             self._listed_at = float("-inf")
             known = self.list()
@@ -172,7 +178,9 @@ class Catalogue:
     def _scan(self) -> list[Model]:
         wholes = [*discovery.whole_models(self._home)]
         found = [self._model(name, folder) for name, folder in wholes]
-        found += [self._model(n, f, "merged") for n, f in discovery.exported(self._home)]
+        for title, folder in discovery.exported(self._home):
+            if model := self._model(str(folder), folder, "merged"):
+                found.append(replace(model, title=title))
         for summary in self._runs.list():
             found += self._of_run(summary)
         models = [model for model in found if model is not None and not _is_partial(model)]

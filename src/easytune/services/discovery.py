@@ -7,6 +7,7 @@ from pathlib import Path
 
 from easytune import checkpoints, demo, model_files, model_hubs, paths, records
 from easytune.errors import EasyTuneError, ModelIncomplete, ModelPickled, RemoteCodeRefused
+from easytune.export_files import ExportFolder
 from easytune.services import pairing
 
 _CAUSAL = ("ForCausalLM", "LMHeadModel")
@@ -62,9 +63,17 @@ def whole_models(home: Path) -> Iterator[tuple[str, Path]]:
 
 
 def exported(home: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (id, folder) of the exported models."""
+    """Yield (title, folder) of the exported models, of jobs only those that their gate let through.
+
+    An adapter at half strength lies in its folder, without a job.
+    """
     for folder in _subfolders(paths.exports(home)):
-        yield str(folder), folder
+        export = ExportFolder(folder)
+        if not export.job.is_file():
+            yield folder.name, folder
+        elif export.artefact.is_dir():
+            told = records.read(export.result) or {}
+            yield str(told.get("name") or folder.name), export.artefact
 
 
 def whole_checkpoints(folder: Path) -> list[tuple[int, Path]]:

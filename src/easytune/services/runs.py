@@ -86,6 +86,14 @@ class Runs:
         """Return what the run was asked to do. Raises RunMissing."""
         return self._order(run_id).config
 
+    def order(self, run_id: str) -> Job:
+        """Return all that was asked for. Raises RunMissing."""
+        return self._order(run_id)
+
+    def state(self, run_id: str) -> State:
+        """Return how a run fares, without its curves where it has ended. Raises RunMissing."""
+        return self._state(self.folder(run_id))
+
     def story(self, run_id: str) -> Story:
         """Return what is known of a run, after the curves of those it continues.
 

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 FILE = "easytune.db"
-TABLE_MODULES = ("easytune.services.tables", "easytune.services.comparison_tables")
+TABLE_MODULES = (
+    "easytune.services.tables",
+    "easytune.services.comparison_tables",
+    "easytune.services.registry_tables",
+)
 """Modules whose tables the store creates."""
 
 BUSY_SECONDS = 30.0
