@@ -43,8 +43,10 @@ class RegistryRows:
             row.key, row.name, row.number, row.stage, row.tags, row.notes, row.author, row.revision
         )
         return {
-            key: Said(name, number, stage, tuple(tags), *rest)
-            for key, name, number, stage, tags, *rest in self._session.execute(query)
+            key: Said(name, number, stage, tuple(tags), notes, author, revision)
+            for key, name, number, stage, tags, notes, author, revision in self._session.execute(
+                query
+            )
         }
 
     def one(self, key: str) -> Said | None:
