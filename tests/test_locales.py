@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 from easytune import (
+    deployment_errors,
     errors,
     evaluation_errors,
     export_errors,
@@ -22,6 +23,7 @@ KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 SECTIONS = {key.partition(".")[0] for key in ZH}
 assert inference_errors.PromptEmpty in errors.EasyTuneError.__subclasses__()
 assert registry_errors.EntryMissing in errors.EasyTuneError.__subclasses__()
+assert deployment_errors.PortTaken in errors.EasyTuneError.__subclasses__()
 assert export_errors.ExportMissing in errors.EasyTuneError.__subclasses__()
 assert evaluation_errors.NotLonger in errors.EasyTuneError.__subclasses__()
 ERRORS = sorted(errors.EasyTuneError.__subclasses__(), key=lambda error: error.__name__)

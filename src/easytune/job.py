@@ -160,7 +160,7 @@ def _write(parent: Path, order: BaseModel, stem: str) -> Path:
     draft = parent / f".{stem}.{os.getpid()}"
     draft.mkdir()
     write(JobFolder(draft), order)
-    return _rename_free(draft, parent / stem)
+    return rename_free(draft, parent / stem)
 
 
 def write(folder: JobFolder, order: BaseModel) -> None:
@@ -195,7 +195,7 @@ def _version(package: str) -> str:
         return "missing"
 
 
-def _rename_free(draft: Path, wanted: Path) -> Path:
+def rename_free(draft: Path, wanted: Path) -> Path:
     """Rename to `wanted`, or to the next free `wanted-2`, `wanted-3`, …"""
     for attempt in range(1, 1000):
         target = wanted if attempt == 1 else wanted.with_name(f"{wanted.name}-{attempt}")

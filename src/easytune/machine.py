@@ -76,6 +76,12 @@ def free_gb(where: Device) -> float:
     return gpu.free_gb if gpu is not None else psutil.virtual_memory().available / _GIGA
 
 
+def total_gb(where: Device) -> float:
+    """Return all the memory of the GPU or of the machine, used or not."""
+    gpu = _gpu() if where == "cuda" else None
+    return gpu.total_gb if gpu is not None else psutil.virtual_memory().total / _GIGA
+
+
 def has_bf16(where: Device) -> bool:
     """Tell whether the device multiplies bf16; where it cannot be told, that it does not."""
     match where:

@@ -38,9 +38,9 @@ def compose(config: EvaluateConfig, home: Path, catalogue: Catalogue) -> Order:
     judge = config.judge
     order = Order(
         config=config,
-        candidates=tuple(_candidate(name, catalogue) for name in config.candidates.models),
-        allow_remote_code=_allows_code(home),
-        judge=_candidate(judge.model, catalogue) if judge.by == "model" else None,
+        candidates=tuple(candidate(name, catalogue) for name in config.candidates.models),
+        allow_remote_code=allows_code(home),
+        judge=candidate(judge.model, catalogue) if judge.by == "model" else None,
     )
     _check_rows(config, home)
     return order
@@ -78,7 +78,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _candidate(name: str, catalogue: Catalogue) -> Candidate:
+def candidate(name: str, catalogue: Catalogue) -> Candidate:
     """Return a model as it is found here. Raises what `compose` says of models."""
     if not name.strip():
         raise ModelUnknown(model=name)
@@ -199,7 +199,8 @@ def _check_held_out(run: str, home: Path) -> None:
         raise HeldOutMissing(run)
 
 
-def _allows_code(home: Path) -> bool:
+def allows_code(home: Path) -> bool:
+    """Tell whether code that comes with models may run here; broken settings allow nothing."""
     try:
         return settings.load(home).inference.allow_remote_code
     except (ConfigUnreadable, ConfigInvalid):

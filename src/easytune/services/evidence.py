@@ -72,8 +72,8 @@ def gather(folder: JobFolder) -> Evidence:
     held = locks.is_held(folder.lock)
     ended = records.read(folder.exit)
     return Evidence(
-        begun=_time(process.get("at")) if process else None,
-        alive=held and (process is None or _is_on_record(process)),
+        begun=moment(process.get("at")) if process else None,
+        alive=held and (process is None or is_on_record(process)),
         rebooted=process is not None and process.get("boot_id") != processes.boot_id(),
         revoked=folder.revoked.exists(),
         stop_stage=_stop_stage(folder),
@@ -168,7 +168,8 @@ def _stop_stage(folder: JobFolder) -> StopStage | None:
     return "asked" if folder.stop.exists() else None
 
 
-def _is_on_record(process: dict[str, Any]) -> bool:
+def is_on_record(process: dict[str, Any]) -> bool:
+    """Tell whether the process that a `process.json` names as the runner still lives."""
     runner = process.get("runner") or {}
     return processes.is_alive(processes.Identity(runner.get("pid", 0), runner.get("started", "")))
 
@@ -181,11 +182,12 @@ def _exit(content: dict[str, Any]) -> Exit:
         asked=content.get("asked"),
         stage=content.get("stage"),
         error=content.get("error"),
-        ended=_time(content.get("ended")),
+        ended=moment(content.get("ended")),
     )
 
 
-def _time(text: object) -> datetime | None:
+def moment(text: object) -> datetime | None:
+    """Return the time that a record names; None where it names none."""
     try:
         return datetime.fromisoformat(str(text))
     except ValueError:

@@ -5,18 +5,16 @@ terminal, and the job ends when it does. Standard library only, so that it start
 and holds a few megabytes while a job runs for days.
 """
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from easytune import locks, oom, records
-from easytune.services import processes
+from easytune.services import attending, processes
 
 # The names in `easytune.job.JobFolder`, which would load pydantic; a test holds them equal.
 LOCK, REVOKED, STOP, LOG = "lock", "revoked", "stop", "log.txt"
@@ -60,7 +58,7 @@ class Runner:
 
     def run(self) -> None:
         """Run the job to its end, and record that."""
-        began, kills = _now(), oom.kills()
+        began, kills = attending.now(), oom.kills()
         processes.adopt_orphans()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -68,35 +66,22 @@ class Runner:
             outcome = self._outcome(self._watch(self._start()))
         except OSError as problem:
             outcome = {"returncode": None, "signal": None, "error": str(problem)}
-        ending = {"oom_kills": oom.rise(kills), "began": began, "ended": _now()}
-        self._record(outcome | ending)
+        ending = {"oom_kills": oom.rise(kills), "began": began, "ended": attending.now()}
+        attending.record_end(self._folder / EXIT, outcome | ending)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # Threads that spin while they wait stand still together once the machine is shared.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE"} | processes.environment_of(self._folder)
-        with (self._folder / LOG).open("ab") as log:
-            return subprocess.Popen(
-                self._command,
-                cwd=self._folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                **processes.watched(),
-            )
+        return attending.start(self._folder, self._command, self._folder / LOG)
 
     def _watch(self, worker: subprocess.Popen[bytes]) -> int:
         """Wait for the worker's end, whatever it takes, and leave nothing of it behind."""
         guard = processes.guard(worker)
         try:
-            records.write(self._folder / PROCESS, _identities(worker.pid))
+            records.write(self._folder / PROCESS, attending.identities(worker.pid))
             while (code := processes.reap(worker)) is None:
                 self._escalate(worker)
                 processes.wait(worker, POLL_S)
         finally:
-            processes.kill_all(worker)
-            if isinstance(guard, subprocess.Popen):
-                guard.kill()
+            attending.close(worker, guard)
         return code
 
     def _escalate(self, worker: subprocess.Popen[bytes]) -> None:
@@ -130,7 +115,7 @@ class Runner:
     def _enter(self, stage: Stage) -> None:
         self._stage, self._since = stage, time.monotonic()
         try:
-            records.write(self._folder / STOPPING, {"stage": stage, "since": _now()})
+            records.write(self._folder / STOPPING, {"stage": stage, "since": attending.now()})
         except OSError:
             # A full disk must not keep us from stopping the job.
             return
@@ -140,43 +125,11 @@ class Runner:
 
     def _outcome(self, code: int) -> dict[str, Any]:
         asked = "signal" if self._signalled else "stop" if self._stage else None
-        return {
-            "returncode": code if code >= 0 else None,
-            "signal": -code if code < 0 else None,
-            "asked": asked,
-            "stage": self._stage,
-        }
-
-    def _record(self, outcome: dict[str, Any]) -> None:
-        for _ in range(60):
-            try:
-                records.write(self._folder / EXIT, outcome)
-            except OSError:
-                # Most likely a full disk, where the end of a job often frees some space.
-                time.sleep(1)
-            else:
-                return
-
-
-def _identities(worker: int) -> dict[str, Any]:
-    def of(pid: int) -> dict[str, Any] | None:
-        identity = processes.identify(pid)
-        return {"pid": pid, "started": identity.started} if identity else None
-
-    return {
-        "boot_id": processes.boot_id(),
-        "runner": of(os.getpid()),
-        "worker": of(worker),
-        "at": _now(),
-    }
+        return {**attending.ending(code), "asked": asked, "stage": self._stage}
 
 
 def _seconds(wish: object, usual: float) -> float:
     return float(wish) if isinstance(wish, int | float) and wish >= 0 else usual
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from typing import Any
 import gradio as gr
 from gradio.i18n import I18nData
 
-from easytune import config, evaluation, export, generation, i18n, settings
+from easytune import config, deployment, evaluation, export, generation, i18n, settings
 from easytune.data.steps.options import Steps
 from easytune.options import Option, declared
 
 STATIC_SECTIONS = (
     "app.", "monitor.", "form.", "train.", "option.", "data.", "chat.", "compare.", "settings.",
-    "datasets.", "dataset_work.", "steps.", "guide.", "costs.", "evaluate.", "results.",
+    "datasets.", "dataset_work.", "steps.", "guide.", "costs.", "evaluate.", "results.", "deploy.",
 )  # fmt: skip
 GRADIO_LOCALES = {"zh": "zh-CN"}
 _translator = gr.I18n()
@@ -62,6 +62,7 @@ def all_options() -> Iterator[Option]:
     yield from config.options()
     yield from generation.options()
     yield from evaluation.options()
+    yield from deployment.options()
     yield from export.options()
     yield from settings.options()
     yield from declared(Steps)

@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import webbrowser
@@ -24,6 +23,7 @@ from easytune.api.access import Access
 from easytune.api.door import ApiDoor
 from easytune.errors import PasswordNeeded
 from easytune.i18n import t
+from easytune.services import ports
 from easytune.webui import (
     app,
     compare_downloads,
@@ -41,7 +41,6 @@ from easytune.webui.results_downloads import EvaluationDownload
 from easytune.webui.security import OriginGuard, is_loopback
 
 PASSWORD = "EASYTUNE_PASSWORD"
-PORTS_TRIED = 100
 _SUMMARY_FREQUENCY = "GRADIO_ANALYTICS_CACHE_FREQUENCY"
 
 
@@ -78,32 +77,13 @@ def run(
     door = Door(host, share, os.environ.get(PASSWORD) or None)
     if door.is_public and not door.password:
         raise PasswordNeeded(variable=PASSWORD)
-    free = free_port(host, port)
+    free = ports.next_free(host, port)
     if free is None:
-        print(t("app.no_free_port", console, first=port, last=port + PORTS_TRIED - 1, host=host))
+        print(t("app.no_free_port", console, first=port, last=port + ports.TRIED - 1, host=host))
         return 1
     if free != port:
         print(t("app.port_taken", console, taken=port, port=free), flush=True)
     return _serve(door, free, (home or paths.home()).resolve(), lang, browser, console)
-
-
-def free_port(host: str, first: int) -> int | None:
-    """Return the first port from `first` on that nobody listens to; None when all are taken."""
-    return next((p for p in range(first, first + PORTS_TRIED) if _is_free(host, p)), None)
-
-
-def _is_free(host: str, port: int) -> bool:
-    name = host.strip("[]")
-    family = socket.AF_INET6 if ":" in name else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        if os.name == "posix":
-            # A port whose last connections are still closing is free to us.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((name, port))
-        except OSError:
-            return False
-    return True
 
 
 def _serve(door: Door, port: int, home: Path, lang: str | None, browser: bool, console: str) -> int:

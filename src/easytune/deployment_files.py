@@ -1,0 +1,116 @@
+"""A deployment's folder: what is served, who may ask, and what its processes write.
+
+The files that it shares with a job (`job.JobFolder`) are written by its supervisor, which is what
+a runner is to a job. One writer per file.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from easytune.deployment import DeployConfig
+from easytune.evaluation_files import Candidate
+from easytune.job import JobFolder, installed_versions
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+class Deployment(_Record):
+    """What is served: the content of `deployment.yaml`."""
+
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    config: DeployConfig
+    source: Candidate
+    """The model, as it was found when the deployment was made."""
+    name: str
+    """What clients call it."""
+    host: str
+    port: int
+    allow_remote_code: bool = False
+    versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
+
+
+class KeyHash(_Record):
+    """A key that opens the server, of which only the hash is kept."""
+
+    digest: str
+    """SHA-256 of the key, in hex."""
+    hint: str
+    """How it begins and ends: "et-…abcd"."""
+    expires: datetime | None = None
+    """From when on it opens nothing any more; None: never."""
+
+
+class Keys(_Record):
+    """Who may ask: the content of `keys.json`."""
+
+    keys: tuple[KeyHash, ...] = ()
+
+
+class Metrics(_Record):
+    """What a server has done since it started: the content of `metrics.json`."""
+
+    requests: int = 0
+    """Requests that were taken on, and have ended or go on."""
+    failed: int = 0
+    refused: int = 0
+    """Requests that were sent away because too many others ran."""
+    active: int = 0
+    prompt_tokens: int = 0
+    tokens: int = 0
+    """Tokens of answers."""
+    tokens_per_second: float = 0.0
+    """Over the last ten seconds."""
+    memory_gb: float = 0.0
+    last_error: str = ""
+    """Code of the last error; the sentence is `error.<code>`."""
+    last_error_values: dict[str, Any] = {}
+    last_request: datetime | None = None
+
+
+class DeploymentFolder(JobFolder):
+    """The files of one deployment that a job's folder has not, and who writes each."""
+
+    @property
+    def order(self) -> Path:
+        """`deployment.yaml`: written once by whoever makes the deployment."""
+        return self.path / "deployment.yaml"
+
+    @property
+    def launch(self) -> Path:
+        """`launch.json`: how the server is started; written by the app with each start."""
+        return self.path / "launch.json"
+
+    @property
+    def keys(self) -> Path:
+        """`keys.json`: hashes of the keys; written by the app, read again when it changes."""
+        return self.path / "keys.json"
+
+    @property
+    def status(self) -> Path:
+        """`status.json`: how the server is; written and touched by the supervisor."""
+        return self.path / "status.json"
+
+    @property
+    def failure(self) -> Path:
+        """`failure.json`: why the server could not go on; written by our own server."""
+        return self.path / "failure.json"
+
+    @property
+    def metrics(self) -> Path:
+        """`metrics.json`: what the server has done; written by our own server."""
+        return self.path / "metrics.json"
+
+    @property
+    def checks(self) -> Path:
+        """`checks/`: one job folder for each check of the answers."""
+        return self.path / "checks"
+
+    def deployment(self) -> Deployment:
+        """Return what is served. Raises OSError, ValueError or YAMLError for a damaged file."""
+        return Deployment.model_validate(yaml.safe_load(self.order.read_text(encoding="utf-8")))

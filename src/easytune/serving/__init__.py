@@ -1,0 +1,1 @@
+"""Models served to other programs: the supervisor of a server, and the server itself."""
