@@ -48,11 +48,6 @@ def exports(home_folder: Path) -> Path:
     return home_folder / "exports"
 
 
-def deployments(home_folder: Path) -> Path:
-    """Return the folder with one folder per deployment."""
-    return home_folder / "deployments"
-
-
 def hosts(home_folder: Path) -> Path:
     """Return the folder with the logs of the processes that hold models."""
     return home_folder / "hosts"
