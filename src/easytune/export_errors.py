@@ -73,6 +73,15 @@ class BaseChanged(EasyTuneError):
 
 
 @dataclass(eq=False)
+class BaseQuantized(EasyTuneError):
+    """The base model's own weights are quantized, so nothing can be merged into them."""
+
+    model: str
+    base: str
+    method: str
+
+
+@dataclass(eq=False)
 class SourceChanged(EasyTuneError):
     """A model is no longer the one that was there when its export was asked for."""
 

@@ -44,6 +44,8 @@ class Source(_Record):
     step: int | None = None
     base_fingerprint: str = ""
     """Short hash of the base model's weights."""
+    trained_bits: int | None = None
+    """To how many bits the base was quantized while an adapter was trained; None: not at all."""
     weight: float = 1.0
     """Its share where several adapters are merged."""
 

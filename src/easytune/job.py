@@ -23,6 +23,8 @@ from easytune.errors import FolderUnwritable
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 ENDING_SIGNALS = frozenset({1, 2, 3, 9, 15})
 """By which somebody ends a process; the others are sent for what the process itself did."""
+NAME_FILE = "name.json"
+"""Written by the app when somebody renames a job."""
 VERSIONED = ("easytune", "torch", "transformers", "peft", "accelerate")
 
 
@@ -130,6 +132,11 @@ class JobFolder:
     def checkpoints(self) -> Path:
         """`out/checkpoints/`: one `checkpoint-<step>` folder each."""
         return self.out / "checkpoints"
+
+    @property
+    def base(self) -> Path:
+        """`out/base.json`: folder and short hash of the base model that a run trained on."""
+        return self.out / "base.json"
 
     def read(self) -> Job:
         """Return the job that was asked for."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import PrinterCallback
 
-from easytune import checkpoints, model_files
+from easytune import checkpoints, model_files, records
 from easytune.config import TrainConfig
 from easytune.engine import (
     adapters,
@@ -59,6 +59,8 @@ def train(
     if not together.is_first:
         # The first one converts and keeps what all of them read.
         together.wait()
+    else:
+        _remember_base(folder, model_folder)
     material = preparing.material(config, model_folder, folder.out, home, report)
     if together.is_first:
         together.wait()
@@ -75,6 +77,13 @@ def train(
     prepared = preparing.prepare(config, model_folder, material, loaded)
     run = _Run(job, folder, report, stop, prepared, meter, together)
     return run.run() if together.is_first else run.follow()
+
+
+def _remember_base(folder: JobFolder, model: Path) -> None:
+    """Write down which weights are trained on: an export into others would be another model."""
+    folder.out.mkdir(exist_ok=True)
+    content = {"folder": str(model.resolve()), "fingerprint": model_files.fingerprint(model)}
+    records.write(folder.base, content)
 
 
 class _Run:

@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from easytune import checkpoints, demo, model_files, model_hubs, paths, records
 from easytune.errors import EasyTuneError, ModelIncomplete, ModelPickled, RemoteCodeRefused
-from easytune.export_files import ExportFolder
+from easytune.export_files import CERTIFICATE, ExportFolder
+from easytune.job import NAME_FILE
 from easytune.services import pairing
 
 _CAUSAL = ("ForCausalLM", "LMHeadModel")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 _RUN_CARD = "easytune.yaml"
+# Targets that transformers reads; other formats have runtimes of their own.
+_LOADABLE = ("adapter", "merged", "quantized")
 Mark = tuple[tuple[str, int, int], ...]
 
 
@@ -68,12 +72,20 @@ def exported(home: Path) -> Iterator[tuple[str, Path]]:
     An adapter at half strength lies in its folder, without a job.
     """
     for folder in _subfolders(paths.exports(home)):
-        export = ExportFolder(folder)
-        if not export.job.is_file():
+        place = ExportFolder(folder)
+        if not place.job.is_file():
             yield folder.name, folder
-        elif export.artefact.is_dir():
-            told = records.read(export.result) or {}
-            yield str(told.get("name") or folder.name), export.artefact
+        elif name := _proved(place.artefact, records.mark(place.artefact / CERTIFICATE)):
+            renamed = (records.read(folder / NAME_FILE) or {}).get("name")
+            yield str(renamed or name), place.artefact
+
+
+@lru_cache(maxsize=4096)
+def _proved(artefact: Path, mark: str) -> str:
+    """Return the name of an artefact that the gate has let through and that can be loaded."""
+    content = records.read(artefact / CERTIFICATE) or {}
+    is_model = content.get("passed") is True and content.get("target") in _LOADABLE
+    return str(content.get("name") or artefact.parent.parent.name) if is_model else ""
 
 
 def whole_checkpoints(folder: Path) -> list[tuple[int, Path]]:

@@ -110,7 +110,7 @@ def _pinned(config: EvaluateConfig, home: Path) -> EvaluateConfig:
     measure = config.measure
     named = dict.fromkeys(config.test.datasets)
     return config.changed(
-        candidates__models=tuple(_model(name) for name in config.candidates.models),
+        candidates__models=tuple(absolute_model(name) for name in config.candidates.models),
         test__datasets=tuple(_pinned_set(name, home) for name in named),
         measure__probe=_pinned_set(measure.probe, home)
         if measure.forgetting in ("general", "both")
@@ -119,7 +119,7 @@ def _pinned(config: EvaluateConfig, home: Path) -> EvaluateConfig:
     )
 
 
-def _model(name: str) -> str:
+def absolute_model(name: str) -> str:
     """Return a model's name, absolute where it is a folder of that name seen from here."""
     path = Path(name).expanduser()
     return str(path.resolve()) if "/" in name and path.is_dir() else name

@@ -17,14 +17,12 @@ from pydantic import BaseModel
 
 from easytune import job, records
 from easytune.errors import EasyTuneError
-from easytune.job import JobFolder
+from easytune.job import NAME_FILE, JobFolder
 from easytune.services import evidence as proof
 from easytune.services import folders, log
 from easytune.services.evidence import ACTIVE, ENDED, State
 from easytune.services.job_following import JobStory
 
-NAME_FILE = "name.json"
-"""Written by the app when somebody renames a job."""
 _MOST_LETTERS = 80
 GRACE_S = 120.0
 

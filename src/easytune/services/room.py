@@ -1,4 +1,4 @@
-"""Which run or evaluation is about to take memory, and how much it still needs."""
+"""Which run, evaluation or export is about to take memory, and how much it still needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +8,15 @@ import psutil
 from easytune import machine, model_files, records
 from easytune.errors import EasyTuneError
 from easytune.evaluation_files import EvaluationFolder
+from easytune.export_files import ExportFolder
+from easytune.generation import LoadingSection
 from easytune.job import JobFolder
 from easytune.services import folders, memory
 from easytune.shapes import Device
 
-# Once it has made a step, a run has what it needs; an evaluation, once it has answered.
-_STEPPED = (b'"kind": "step"', b'"kind": "answered"')
+# Once it has made a step, a run has what it needs; an evaluation, once it has answered; an export,
+# once it compares.
+_STEPPED = (b'"kind": "step"', b'"kind": "answered"', b'"name": "checking"')
 _REACH = 256 * 1024
 
 
@@ -81,6 +84,8 @@ class Room:
     def _need(self, folder: JobFolder) -> Wanted | None:
         if isinstance(folder, EvaluationFolder):
             return _to_evaluate(folder)
+        if isinstance(folder, ExportFolder):
+            return _to_export(folder)
         order = folders.job_of(folder)
         if order is None:
             return None
@@ -103,6 +108,15 @@ def _to_evaluate(folder: EvaluationFolder) -> Wanted | None:
     bases = {Path(candidate.base_folder) for candidate in order.candidates}
     need_gb = max(memory.smallest_gb(base, loading) for base in bases)
     return Wanted(folder.id, machine.device(loading.device), need_gb)
+
+
+def _to_export(folder: ExportFolder) -> Wanted | None:
+    """Return what an export needs: the trained model in memory, to compare with."""
+    order = folders.order_of(folder)
+    if order is None:
+        return None
+    need_gb = memory.smallest_gb(Path(order.sources[0].base_folder), LoadingSection())
+    return Wanted(folder.id, machine.device("auto"), need_gb)
 
 
 def _taken_gb(pid: int) -> float:

@@ -73,6 +73,10 @@ class _Export:
         self._session.phase("preparing")
         self._exporter.refuse(self._options, self._order)
         check_models(self._order)
+        for source in self._order.sources:
+            if source.trained_bits is not None and target_merges(self._order):
+                values = {"model": source.title, "bits": source.trained_bits}
+                self._session.note("export_quantized_base", **values)
         self._folder.out.mkdir(exist_ok=True)
         space.require(self._order, self._folder.out)
         for folder in (self._folder.part, self._folder.scratch):
@@ -159,3 +163,8 @@ def _figures(parity: tuple[Parity, ...]) -> Iterator[tuple[str, float]]:
     for one in parity[:1]:
         yield "kl", one.kl
         yield "greedy_agreement", one.greedy_agreement
+
+
+def target_merges(order: ExportOrder) -> bool:
+    """Tell whether an export makes whole weights of base and adapter."""
+    return order.sources[0].is_adapter and order.config.what.target != "adapter"

@@ -1,0 +1,94 @@
+"""The story of an export: a fold over what its job reported and how its process fares."""
+
+from dataclasses import dataclass, field, replace
+
+from easytune.events import Event, Notice, Phase, Written
+from easytune.export_errors import ExportInterrupted
+from easytune.export_files import Certificate, ExportFolder, ExportOrder
+from easytune.services import job_following
+from easytune.services.job_following import GETTING_READY, Following, JobStory, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportStory(JobStory):
+    """What is known of one export."""
+
+    order: ExportOrder
+    done: int = 0
+    """Bytes of the phase that are done; 0 in phases that count none."""
+    total: int = 0
+    bytes_per_second: float | None = None
+    seconds_left: float | None = None
+    """Until the phase is done, at its pace so far."""
+    certificate: Certificate | None = None
+    """None until the gate has spoken; also there where it did not pass."""
+    folder: ExportFolder
+
+    @property
+    def is_model(self) -> bool:
+        """Tell whether there is an artefact that the gate has passed."""
+        return bool(self.certificate and self.certificate.passed and self.folder.artefact.is_dir())
+
+
+@dataclass
+class _Told:
+    """What the events so far add up to."""
+
+    phase: str = ""
+    written: Written | None = None
+    is_started: bool = False
+    notices: list[Notice] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        match event:
+            case Phase(name=name):
+                self.phase, self.written = name, None
+                self.is_started = self.is_started or name not in GETTING_READY
+            case Written():
+                self.written = event
+            case Notice():
+                self.notices.append(event)
+            case _:
+                return
+
+
+class ExportFold:
+    """Follows one folder: each `tell` reads only what is new since the one before."""
+
+    def __init__(self, folder: ExportFolder, order: ExportOrder) -> None:
+        """Begin at the start of the folder's events."""
+        self._folder, self._order = folder, order
+        self._following, self._told = Following(folder), _Told()
+        self._certificate = Outcome(folder.result, folder.certificate)
+
+    def tell(self, name: str) -> ExportStory:
+        """Return the story so far of what is now called `name`."""
+        told = self._told
+        look = self._following.look(told.add, lambda: told.is_started)
+        look = job_following.own_words(look, "export", ExportInterrupted())
+        story = ExportStory(
+            id=self._folder.id,
+            name=name,
+            state=look.state,
+            order=self._order,
+            phase="" if look.has_ended else told.phase,
+            notices=(*told.notices, *look.remarks),
+            failure=look.failure,
+            stop_stage=look.stop_stage,
+            certificate=self._certificate.get(),
+            folder=self._folder,
+            started_at=look.started_at,
+            ended_at=look.ended_at,
+        )
+        return story if look.has_ended or told.written is None else _counted(story, told.written)
+
+
+def _counted(story: ExportStory, last: Written) -> ExportStory:
+    rate = last.bytes_per_second
+    return replace(
+        story,
+        done=last.done,
+        total=last.total,
+        bytes_per_second=rate,
+        seconds_left=(last.total - last.done) / rate if rate else None,
+    )
