@@ -103,8 +103,8 @@ def test_versions_are_searched_filtered_and_sorted(home: Path) -> None:
     assert _refs(found, search="ANN tone") == ["tone:v1"]
     assert _refs(found, stage="approved") == _refs(found, tag="best") == ["tone:v1"]
     assert _refs(found, kind="export") == _refs(found, base="other") == []
-    assert _refs(found, sort="loss") == ["tone:v1", "tone:v2", "facts:v1"]
-    assert _refs(found, sort="forgetting", ascending=True) == ["tone:v1", "tone:v2", "facts:v1"]  # type: ignore[arg-type]
+    assert _refs(found, sort="loss") == ["facts:v1", "tone:v2", "tone:v1"]
+    assert _refs(found, sort="forgetting") == ["tone:v1", "tone:v2", "facts:v1"]  # type: ignore[arg-type]
     assert found.list().tags == ("best", "de")
 
 
@@ -284,7 +284,7 @@ def test_two_versions_are_compared_line_by_line(home: Path) -> None:
     )
 
     different = {line.name for line in compared.lines if line.differs}
-    assert {"optim.learning_rate", "held_out_loss", "loss", "forgetting"} <= different
+    assert {"optim.learning_rate", "held_out_loss", "forgetting"} <= different
     assert "adapter_model.safetensors" in {line.name for line in compared.lines}
     assert not different & {"lora.rank", "base", "kind"}
 

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ValidationError
 
 from easytune import generation, paths, validation, yaml_text
-from easytune.cli import data_arguments, evaluate_arguments
+from easytune.cli import data_arguments, evaluate_arguments, models_arguments
 from easytune.cli.parser import Formatter, Parser
 from easytune.config import TrainConfig
 from easytune.config_file import Config
@@ -22,22 +22,9 @@ from easytune.options import Option, declared
 
 PORT = 7860
 COMMANDS = (
-    "ui",
-    "train",
-    "estimate",
-    "check",
-    "evaluate",
-    "chat",
-    "runs",
-    "stop",
-    "resume",
-    "report",
-    "data",
-    "config",
-    "intents",
-    "options",
-    "doctor",
-)
+    "ui", "train", "estimate", "check", "evaluate", "models", "chat", "runs", "stop", "resume",
+    "report", "data", "config", "intents", "options", "doctor",
+)  # fmt: skip
 USAGES = {
     "train": "easytune train [FILE] [--intent ID] [--output DIR] [--SECTION.OPTION VALUE ...]",
     "show": "easytune intents show ID [FILE] [--SECTION.OPTION VALUE ...]",
@@ -162,6 +149,8 @@ def _unknown(word: str, command: str, lang: str) -> str:
         known = [_flag(option) for option in generation.options()]
     elif command == "data":
         known = list(data_arguments.FLAGS)
+    elif command == "models":
+        known = list(models_arguments.FLAGS)
     elif command == "evaluate":
         known = [*evaluate_arguments.FLAGS, *(option.path for option in declared(EvaluateConfig))]
     else:
@@ -232,7 +221,9 @@ def _fill(name: str, parser: argparse.ArgumentParser, lang: str) -> None:
         case "report":
             _add_run(parser, lang)
         case "data":
-            _add_data(parser, lang)
+            _add_actions(parser, "cli.data", data_arguments.add, lang)
+        case "models":
+            _add_actions(parser, "models.cli", models_arguments.add, lang)
 
 
 def _folder(text: str) -> Path:
@@ -338,16 +329,19 @@ def _add_resume(parser: argparse.ArgumentParser, lang: str) -> None:
     parser.add_argument("--max-steps", type=int, help=t("cli.longer_steps", lang))
 
 
-def _add_data(parser: argparse.ArgumentParser, lang: str) -> None:
+def _add_actions(
+    parser: argparse.ArgumentParser, texts: str, fill: Callable[..., None], lang: str
+) -> None:
+    """Add the actions of a command, whose texts are `<texts>.command.<action>`."""
     actions = parser.add_subparsers(
-        dest="action", metavar="ACTION", title=t("cli.data.title", lang), required=True,
+        dest="action", metavar="ACTION", title=t(f"{texts}.title", lang), required=True,
         parser_class=partial(Parser, lang),  # type: ignore[arg-type]
     )  # fmt: skip
 
     def make(group: Any, name: str) -> argparse.ArgumentParser:
-        return _subcommand(group, name, t(f"cli.data.command.{name}", lang), lang)
+        return _subcommand(group, name, t(f"{texts}.command.{name}", lang), lang)
 
-    data_arguments.add(actions, make, lang)
+    fill(actions, make, lang)
 
 
 def _add_options(

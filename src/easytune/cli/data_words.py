@@ -34,8 +34,11 @@ def named(version: VersionFacts) -> str:
 
 def author(args: argparse.Namespace) -> str:
     """Return who makes a version: `--author`, else the name that this user has on the machine."""
-    if args.author is not None:
-        return args.author
+    return owner() if args.author is None else args.author
+
+
+def owner() -> str:
+    """Return the name that this user has on the machine."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

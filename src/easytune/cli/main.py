@@ -53,6 +53,8 @@ def _run(args: argparse.Namespace, lang: str) -> int:
             from easytune.cli import chat as chosen
         case "data":
             from easytune.cli import data as chosen
+        case "models":
+            from easytune.cli import models as chosen
         case "config" | "options":
             from easytune.cli import config as chosen
         case "intents":

@@ -125,7 +125,6 @@ def _facts(entry: Entry) -> dict[str, Any]:
         "target": facts.target or None,
         "number_format": facts.number_format or None,
         "size": facts.bytes,
-        "loss": facts.loss,
         "forgetting": facts.forgetting[0] if facts.forgetting else None,
         "stage": entry.stage,
         "tags": entry.tags,

@@ -156,7 +156,8 @@ class Query:
     tag: str = ""
     name: str = ""
     sort: Sort = "created"
-    ascending: bool = False
+    reverse: bool = False
+    """Turns the usual order around: newest, largest, best first; names from A."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def _sorted(found: list[Entry], query: Query) -> list[Entry]:
     # What has no figure comes last, whichever way the others are turned.
     known = [entry for entry in found if value(entry) is not None]
     unknown = [entry for entry in found if value(entry) is None]
-    known.sort(key=value, reverse=not query.ascending)
+    known.sort(key=value, reverse=(query.sort in _LARGEST_FIRST) != query.reverse)
     return known + unknown
 
 
@@ -59,6 +59,7 @@ def _each(values: Any) -> tuple[str, ...]:
     return tuple(sorted(set(values)))
 
 
+_LARGEST_FIRST = ("created", "size")
 _SORTED_BY: dict[str, Callable[[Entry], Any]] = {
     "created": lambda entry: (entry.facts.created, entry.key),
     "name": lambda entry: (entry.name, entry.number),

@@ -15,6 +15,8 @@ from easytune.services.registry_entry import Change, Facts, now
 from easytune.services.registry_scan import CHECKPOINT
 from easytune.services.registry_tables import ChangeRow, NameRow, VersionRow
 
+_CURRENT = ("current", "rolled_back")
+
 
 @dataclass(frozen=True)
 class Said:
@@ -126,7 +128,7 @@ class RegistryRows:
         """Return the keys that have been current of a name, the latest first, each once."""
         query = (
             select(ChangeRow.before)
-            .where(ChangeRow.name == name, ChangeRow.what.in_(("current", "rolled_back")))
+            .where(ChangeRow.name == name, ChangeRow.what.in_(_CURRENT))
             .order_by(ChangeRow.id.desc())
         )
         found = [key for key in self._session.scalars(query) if key]
@@ -138,12 +140,22 @@ class RegistryRows:
 
     def history(self, key: str, name: str) -> list[Change]:
         """Return what was changed of a version, and of what is current, the latest first."""
-        of_name = ChangeRow.what.in_(("current", "rolled_back")) & (ChangeRow.name == name)
+        of_name = ChangeRow.what.in_(_CURRENT) & (ChangeRow.name == name)
         query = select(ChangeRow).where(or_(ChangeRow.entry == key, of_name))
         return [
-            Change(row.at, row.who, row.what, row.entry, row.name, row.before, row.after)
+            Change(row.at, row.who, row.what, row.entry, row.name, *self._told(row))
             for row in self._session.scalars(query.order_by(ChangeRow.id.desc()))
         ]
+
+    def _told(self, row: ChangeRow) -> tuple[Any, Any]:
+        """Return what was before and after, versions as people call them."""
+        if row.what not in _CURRENT:
+            return row.before, row.after
+        return self._ref(row.before), self._ref(row.after)
+
+    def _ref(self, key: str | None) -> str | None:
+        said = self.one(key) if key else None
+        return f"{said.name}:v{said.number}" if said else None
 
     def _rename(self, row: VersionRow, name: str, who: str) -> None:
         """Move a version to another name, as the next number there."""
