@@ -1,6 +1,6 @@
 """Configurations as YAML text: what the form, the command line and a colleague share.
 
-A run and an evaluation are read the same way; `kind` says which of them is wanted. Loading is
+Runs, evaluations and exports are read the same way; `kind` says which of them is wanted. Loading is
 forgiving and honest: unknown keys are named, not obeyed and not fatal; everything that breaks a
 rule is reported at once. LLaMA-Factory's training YAML opens too.
 """
@@ -19,18 +19,23 @@ from easytune import llamafactory, validation, yaml_text
 from easytune.config import TrainConfig
 from easytune.errors import ConfigInvalid, ConfigUnreadable, FileMissing
 from easytune.evaluation import EvaluateConfig
+from easytune.export import ExportConfig
 from easytune.i18n import t
 from easytune.options import declared
 
-Config = TypeVar("Config", TrainConfig, EvaluateConfig)
-Kind = type[TrainConfig] | type[EvaluateConfig]
+Config = TypeVar("Config", TrainConfig, EvaluateConfig, ExportConfig)
+AnyConfig = TrainConfig | EvaluateConfig | ExportConfig
+Kind = type[TrainConfig] | type[EvaluateConfig] | type[ExportConfig]
 Notice = tuple[str, dict[str, Any]]
 Shell = Literal["posix", "powershell"]
-COMMANDS: dict[Kind, str] = {TrainConfig: "train", EvaluateConfig: "evaluate"}
+COMMANDS: dict[Kind, str] = {
+    TrainConfig: "train", EvaluateConfig: "evaluate", ExportConfig: "export",
+}  # fmt: skip
 """The subcommand that runs each kind of configuration."""
 _HEADERS = {
     TrainConfig: "# EasyTune run. Run it again with: easytune train <this file>\n",
     EvaluateConfig: "# EasyTune evaluation. Repeat it with: easytune evaluate <this file>\n",
+    ExportConfig: "# EasyTune export. Repeat it with: easytune export <this file>\n",
 }
 _UNKNOWN = ("unknown_option", "unknown_option_meant")
 # How names begin that are no paths.
@@ -44,6 +49,7 @@ _PLACES: dict[Kind, tuple[str, ...]] = {
     EvaluateConfig: (
         "candidates.models", "test.datasets", "measure.probe", "measure.benchmark_folder",
     ),
+    ExportConfig: ("what.models",),
 }  # fmt: skip
 
 
@@ -97,16 +103,14 @@ def load(
     return Loaded(config, (*repeated, *notices))
 
 
-def dump(config: TrainConfig | EvaluateConfig) -> str:
+def dump(config: AnyConfig) -> str:
     """Return the whole configuration as YAML, every option included. Never holds secrets."""
     return _HEADERS[type(config)] + yaml.safe_dump(
         config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
     )
 
 
-def command(
-    what: TrainConfig | EvaluateConfig | Path, shell: Shell = "posix", kind: Kind = TrainConfig
-) -> str:
+def command(what: AnyConfig | Path, shell: Shell = "posix", kind: Kind = TrainConfig) -> str:
     """Return the command line that runs a YAML file, or a config's differences from the defaults.
 
     `kind` says what is in a file; of a config it is known.
@@ -118,7 +122,7 @@ def command(
     return shlex.join(words) if shell == "posix" else " ".join(map(_powershell, words))
 
 
-def flags(config: TrainConfig | EvaluateConfig) -> list[str]:
+def flags(config: AnyConfig) -> list[str]:
     """Return the command-line flags for every option that is not at its default."""
     default = type(config)()
     found: list[str] = []

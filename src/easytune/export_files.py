@@ -100,6 +100,8 @@ class Parity(_Record):
     version: str
     prompts: int
     tokens: int
+    same_answers: int | None = None
+    """Prompts whose whole answer agrees; None where that was not counted."""
     greedy_agreement: float
     """Share of answer tokens that agree, 0 to 1."""
     top1: float

@@ -10,19 +10,20 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ValidationError
 
 from easytune import generation, paths, validation, yaml_text
-from easytune.cli import data_arguments, evaluate_arguments, models_arguments
+from easytune.cli import data_arguments, evaluate_arguments, export_arguments, models_arguments
 from easytune.cli.parser import Formatter, Parser
 from easytune.config import TrainConfig
 from easytune.config_file import Config
 from easytune.errors import ConfigInvalid
 from easytune.evaluation import EvaluateConfig
+from easytune.export import ExportConfig
 from easytune.generation import GenerationConfig
 from easytune.i18n import DEFAULT_LANGUAGE, has, languages, t
 from easytune.options import Option, declared
 
 PORT = 7860
 COMMANDS = (
-    "ui", "train", "estimate", "check", "evaluate", "models", "chat", "runs", "stop", "resume",
+    "ui", "train", "estimate", "check", "evaluate", "export", "models", "chat", "runs", "stop", "resume",
     "report", "data", "config", "intents", "options", "doctor",
 )  # fmt: skip
 USAGES = {
@@ -33,6 +34,7 @@ USAGES = {
     " [--SECTION.OPTION VALUE ...]",
     "evaluate": "easytune evaluate [FILE] [--models MODEL ...] [--fail-below METRIC=VALUE ...]"
     " [--report FILE] [--SECTION.OPTION VALUE ...]",
+    "export": "easytune export [FILE] [MODEL ...] [--target TARGET] [--SECTION.OPTION VALUE ...]",
     "chat": "easytune chat MODEL [PROMPT] [--base BASE] [--system TEXT] [--OPTION VALUE ...]",
     "config": "easytune config [FILE] [--as-command SHELL] [--SECTION.OPTION VALUE ...]",
 }
@@ -153,6 +155,8 @@ def _unknown(word: str, command: str, lang: str) -> str:
         known = list(models_arguments.FLAGS)
     elif command == "evaluate":
         known = [*evaluate_arguments.FLAGS, *(option.path for option in declared(EvaluateConfig))]
+    elif command == "export":
+        known = [*export_arguments.FLAGS, *(option.path for option in declared(ExportConfig))]
     else:
         known = [option.path for option in declared(TrainConfig)]
     meant = validation.closest(name, known)
@@ -208,6 +212,9 @@ def _fill(name: str, parser: argparse.ArgumentParser, lang: str) -> None:
         case "evaluate":
             evaluate_arguments.add(parser, lang)
             _add_options(parser, lang, EvaluateConfig)
+        case "export":
+            export_arguments.add(parser, lang)
+            _add_options(parser, lang, ExportConfig)
         case "chat":
             _add_chat(parser, lang)
         case "config":

@@ -9,6 +9,7 @@ from easytune.cli import arguments
 from easytune.config import TrainConfig
 from easytune.config_file import Config
 from easytune.evaluation import EvaluateConfig
+from easytune.export import ExportConfig
 
 
 def config(args: argparse.Namespace, lang: str) -> TrainConfig:
@@ -25,6 +26,19 @@ def config(args: argparse.Namespace, lang: str) -> TrainConfig:
 def evaluation(args: argparse.Namespace, lang: str) -> EvaluateConfig:
     """Return what shall be evaluated; notices about the file go to stderr."""
     return _chosen(args, lang, EvaluateConfig)
+
+
+def export(args: argparse.Namespace, lang: str) -> ExportConfig:
+    """Return what shall be exported; notices about the file go to stderr.
+
+    What was typed first is a file when it is named like one, else a model.
+    """
+    words = list(args.words)
+    is_file = bool(words) and Path(words[0]).suffix.lower() in (".yaml", ".yml")
+    args.file = Path(words.pop(0)) if is_file else None
+    if words:
+        setattr(args, "what.models", words)
+    return _chosen(args, lang, ExportConfig)
 
 
 def _chosen(args: argparse.Namespace, lang: str, kind: type[Config]) -> Config:

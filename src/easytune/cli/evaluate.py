@@ -2,32 +2,27 @@
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from easytune.cli import chosen, showing
+from easytune.cli import chosen, job_follow, showing
 from easytune.cli.evaluate_arguments import Bound
-from easytune.cli.follow import clock, interruptions
+from easytune.cli.follow import clock
 from easytune.errors import FolderUnwritable
 from easytune.evaluation_errors import ReportUnknown
 from easytune.i18n import t
 from easytune.services import evaluation_report, evaluation_thresholds
 from easytune.services.catalogue import Catalogue
-from easytune.services.dispatch import Dispatcher
 from easytune.services.evaluation_report import Form
 from easytune.services.evaluation_report_material import gather
 from easytune.services.evaluation_report_sheet import Sheet, write
 from easytune.services.evaluation_story import ASKING_MORE, EvaluationStory
 from easytune.services.evaluation_thresholds import Held, Threshold
 from easytune.services.evaluations import Evaluations
-from easytune.services.report_table import Table as Figures
 from easytune.services.runs import Runs
 
-INTERRUPTED, MISSED = 130, 3
-_PAUSE_S = 0.2
+MISSED = 3
 _FORMS: dict[str, Form] = {
     ".html": "html", ".md": "markdown", ".csv": "csv", ".json": "json",
 }  # fmt: skip
@@ -46,13 +41,17 @@ def run(args: argparse.Namespace, lang: str) -> int:
         config = chosen.evaluation(args, lang)
         evaluation_thresholds.require(thresholds, config)
         evaluation = evaluations.submit(config)
-    story, interrupted = _follow(evaluations, evaluation, args.home, lang)
+    story, interrupted = job_follow.follow(
+        evaluations, evaluation, args.home, lang, "cli.evaluate", _stage
+    )
     if story.result is not None:
         _show(write(gather(evaluations, evaluation), lang))
         for path, form in reports:
             _save(path, evaluation_report.render(evaluations, evaluation, form, lang), lang)
     if story.state != "finished":
-        return _tell_end(evaluations, story, interrupted, lang)
+        advice = t("cli.evaluate.go_on", lang, evaluation=story.id)
+        log = evaluations.folder(story.id).log
+        return job_follow.tell_failure(story, log, advice, interrupted, lang)
     return _tell_held(story, thresholds, lang)
 
 
@@ -78,44 +77,10 @@ def _form(path: Path) -> Form:
     return form
 
 
-def _follow(
-    evaluations: Evaluations, evaluation: str, home: Path, lang: str
-) -> tuple[EvaluationStory, bool]:
-    """Show how far it is until it has ended; return its story, and whether Ctrl-C came.
-
-    The first Ctrl-C scores the answers there are, the second ends the job, the third leaves it.
-    """
-    console = Console(stderr=True)
-    console.print(t("cli.evaluate.is", lang, evaluation=evaluation), highlight=False)
-    dispatcher, view, noted = Dispatcher(home), showing.view(console), 0
-
-    def stop(*, now: bool) -> None:
-        evaluations.stop(evaluation, now=now)
-
-    with interruptions(stop, console, lang, "cli.evaluate") as came, view:
-        while True:
-            dispatcher.tick()
-            story = evaluations.story(evaluation)
-            for notice in story.notices[noted:]:
-                said = t(f"notice.{notice.code}", lang, **notice.values)
-                console.print(said, highlight=False, markup=False, soft_wrap=True)
-            noted = len(story.notices)
-            view.show(_stage(story, lang))
-            if story.has_ended:
-                return story, bool(came)
-            time.sleep(_PAUSE_S)
-
-
 def _stage(story: EvaluationStory, lang: str) -> showing.Stage:
-    return showing.Stage(_doing(story, lang), _far(story, lang), story.done, story.total or None)
-
-
-def _doing(story: EvaluationStory, lang: str) -> str:
-    if story.state == "queued" and story.queue_position:
-        return t("cli.waiting", lang, position=story.queue_position)
-    if story.state == "running" and story.phase:
-        return t(f"cli.phase.{story.phase}", lang)
-    return t(f"cli.state.{story.state}", lang).capitalize()
+    return showing.Stage(
+        job_follow.doing(story, lang), _far(story, lang), story.done, story.total or None
+    )
 
 
 def _far(story: EvaluationStory, lang: str) -> str:
@@ -139,16 +104,7 @@ def _show(sheet: Sheet) -> None:
         print(f"\n{remark}")
     for figures in sheet.results:
         print(f"\n{figures.title}")
-        console.print(_drawn(figures), highlight=False)
-
-
-def _drawn(figures: Figures) -> Table:
-    table = Table(box=None, header_style="bold")
-    for place, name in enumerate(figures.head):
-        table.add_column(name, overflow="fold", no_wrap=place == 0)
-    for row in figures.rows:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
-    return table
+        console.print(job_follow.drawn(figures), highlight=False)
 
 
 def _save(path: Path, text: str, lang: str) -> None:
@@ -157,20 +113,6 @@ def _save(path: Path, text: str, lang: str) -> None:
     except OSError as error:
         raise FolderUnwritable(str(path.parent), error.strerror or str(error)) from error
     print(t("cli.evaluate.saved", lang, path=path))
-
-
-def _tell_end(
-    evaluations: Evaluations, story: EvaluationStory, interrupted: bool, lang: str
-) -> int:
-    """Say why it did not go on to its end."""
-    if story.failure is not None:
-        said = t(f"error.{story.failure.code}", lang, **story.failure.values)
-        print(said, file=sys.stderr)
-    path = evaluations.folder(story.id).log
-    print(t("cli.evaluate.go_on", lang, evaluation=story.id), file=sys.stderr)
-    if story.state != "stopped":
-        print(t("cli.log_is", lang, path=path), file=sys.stderr)
-    return INTERRUPTED if interrupted else 1
 
 
 def _tell_held(story: EvaluationStory, thresholds: list[Threshold], lang: str) -> int:

@@ -45,6 +45,8 @@ def _run(args: argparse.Namespace, lang: str) -> int:
             from easytune.cli import check as chosen
         case "evaluate":
             from easytune.cli import evaluate as chosen
+        case "export":
+            from easytune.cli import export as chosen
         case "resume":
             from easytune.cli import resume as chosen
         case "runs" | "stop" | "report":

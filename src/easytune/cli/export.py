@@ -1,0 +1,65 @@
+"""`easytune export`: a model in another form, proved to be the same, without a browser."""
+
+import argparse
+
+from rich.console import Console
+
+from easytune import quantities
+from easytune.cli import chosen, job_follow, showing
+from easytune.cli.follow import clock
+from easytune.i18n import t
+from easytune.services import export_sheet
+from easytune.services.catalogue import Catalogue
+from easytune.services.export_story import ExportStory
+from easytune.services.exports import Exports
+from easytune.services.runs import Runs
+
+
+def run(args: argparse.Namespace, lang: str) -> int:
+    """Export and tell; return 0 done, 1 failed, 130 stopped by Ctrl-C."""
+    exports = Exports(args.home, Catalogue(args.home, Runs(args.home)))
+    if args.resume is not None:
+        export = exports.resume(args.resume)
+    else:
+        export = exports.submit(chosen.export(args, lang))
+    story, interrupted = job_follow.follow(exports, export, args.home, lang, "cli.export", _stage)
+    if story.certificate is not None:
+        _show(story, lang)
+    if story.state == "finished":
+        print(t("cli.export.finished", lang, folder=story.folder.artefact))
+        return 0
+    advice = t("cli.export.go_on", lang, export=story.id) if story.certificate is None else ""
+    return job_follow.tell_failure(story, story.folder.log, advice, interrupted, lang)
+
+
+def _stage(story: ExportStory, lang: str) -> showing.Stage:
+    doing = job_follow.doing(story, lang)
+    return showing.Stage(doing, _far(story, lang), story.done, story.total or None)
+
+
+def _far(story: ExportStory, lang: str) -> str:
+    parts: list[str] = []
+    if story.total:
+        done, total = quantities.size(story.done), quantities.size(story.total)
+        parts.append(t("cli.export.bytes", lang, done=done, total=total))
+    if story.bytes_per_second:
+        parts.append(t("cli.export.pace", lang, pace=quantities.size(story.bytes_per_second)))
+    if story.seconds_left is not None and story.state == "running":
+        parts.append(t("cli.figure.left", lang, time=clock(story.seconds_left)))
+    return "  ".join(parts)
+
+
+def _show(story: ExportStory, lang: str) -> None:
+    """Print what the certificate says: sentences, figures, files, and how to use them."""
+    sheet = export_sheet.sheet(story, lang)
+    console = Console()
+    if sheet is None:
+        return
+    print(f"\n{sheet.verdict}", *(f"  {line}" for line in sheet.sentences), sep="\n")
+    for table in (sheet.figures, sheet.files):
+        if table.rows:
+            print(f"\n{table.title}")
+            console.print(job_follow.drawn(table), highlight=False)
+    for use in sheet.uses:
+        print(f"\n{use.title}", *(f"  {line}" for line in use.command.splitlines()), sep="\n")
+    print()

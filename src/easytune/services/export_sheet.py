@@ -1,0 +1,126 @@
+"""An export's certificate in words, for pages and terminals: verdict, figures, files, uses."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from easytune import quantities
+from easytune.export_files import Certificate, Departure, Parity
+from easytune.i18n import t
+from easytune.services.export_story import ExportStory
+from easytune.services.export_uses import Use, uses
+from easytune.services.report_table import Table
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a certificate says."""
+
+    verdict: str
+    passed: bool
+    sentences: tuple[str, ...]
+    departures: tuple[str, ...]
+    """Where it departs from the trained model, a sentence per runtime."""
+    figures: Table
+    """By runtime: figure, limit, whether it is held."""
+    files: Table
+    """Path, size, SHA-256."""
+    uses: tuple[Use, ...]
+    """Commands to use it; none where it was not kept."""
+
+
+def sheet(story: ExportStory, lang: str) -> Sheet | None:
+    """Return what the certificate of an export says; None before there is one."""
+    certificate = story.certificate
+    if certificate is None:
+        return None
+    return Sheet(
+        verdict=t(f"export.verdict.{_verdict(certificate)}", lang),
+        passed=certificate.passed,
+        sentences=tuple(_sentences(certificate, lang)),
+        departures=tuple(
+            _departure(one.departure, one.runtime, lang)
+            for one in certificate.parity
+            if one.departure is not None and not one.passed
+        ),
+        figures=_figures(certificate, lang),
+        files=_files(certificate, lang),
+        uses=tuple(uses(certificate, story.folder.artefact, lang)) if story.is_model else (),
+    )
+
+
+def _verdict(certificate: Certificate) -> str:
+    if not certificate.passed:
+        return "failed"
+    return "passed" if certificate.parity else "copied"
+
+
+def _sentences(certificate: Certificate, lang: str) -> Iterator[str]:
+    for one in certificate.parity:
+        yield t("export.sentence.ran", lang, runtime=one.runtime, version=one.version)
+        if one.same_answers is not None:
+            values = {"same": one.same_answers, "prompts": one.prompts}
+            yield t("export.sentence.answers", lang, **values)
+        shares = {"greedy": _percent(one.greedy_agreement), "top1": _percent(one.top1)}
+        yield t("export.sentence.tokens", lang, prompts=one.prompts, tokens=one.tokens, **shares)
+    if certificate.files:
+        size = quantities.size(sum(one.bytes for one in certificate.files))
+        values = {"files": len(certificate.files), "size": size}
+        yield t("export.sentence.files", lang, format=certificate.number_format, **values)
+
+
+def _departure(found: Departure, runtime: str, lang: str) -> str:
+    return t(
+        "export.sentence.departs",
+        lang,
+        runtime=runtime,
+        prompt=found.prompt + 1,
+        position=found.position + 1,
+        text=found.text,
+        expected=found.expected,
+        got=found.got,
+    )
+
+
+def _figures(certificate: Certificate, lang: str) -> Table:
+    head = ("figure", "value", "limit", "held")
+    rows = tuple(row for one in certificate.parity for row in _rows(one, lang))
+    names = tuple(t(f"export.column.{name}", lang) for name in head)
+    return Table(t("export.table.figures", lang), names, rows)
+
+
+def _rows(one: Parity, lang: str) -> Iterator[tuple[str, ...]]:
+    limits = one.limits
+    drift = abs(one.perplexity_exported - one.perplexity_trained) / (one.perplexity_trained or 1.0)
+    logit = one.largest_logit_difference
+    found = (
+        ("kl", _small(one.kl), _most(limits.kl), one.kl <= limits.kl),
+        ("greedy", _percent(one.greedy_agreement), f"≥ {_percent(limits.greedy)}",
+         one.greedy_agreement >= limits.greedy),
+        ("logit", _small(logit), "–" if limits.logit is None else _most(limits.logit),
+         limits.logit is None or logit <= limits.logit),
+        ("perplexity", f"{one.perplexity_exported:.4g} / {one.perplexity_trained:.4g}",
+         f"± {_percent(limits.perplexity)}", drift <= limits.perplexity),
+    )  # fmt: skip
+    for name, value, limit, is_held in found:
+        held = t(f"export.held.{'yes' if is_held else 'no'}", lang)
+        yield t(f"export.figure.{name}", lang, runtime=one.runtime), value, limit, held
+
+
+def _files(certificate: Certificate, lang: str) -> Table:
+    names = tuple(t(f"export.column.{name}", lang) for name in ("file", "size", "sha256"))
+    rows = tuple((f.path, quantities.size(f.bytes), f.sha256) for f in certificate.files)
+    return Table(t("export.table.files", lang), names, rows)
+
+
+def _percent(share: float) -> str:
+    # Never 100% for what is not all of it.
+    shown = min(share * 100, 99.99) if share < 1 else share * 100
+    return f"{shown:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def _small(value: float) -> str:
+    return f"{value:.2g}"
+
+
+def _most(value: float) -> str:
+    return f"≤ {_small(value)}"
