@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from easytune.cli import arguments, main
+from easytune.cli.commands import COMMANDS
 from easytune.cli.follow import clock
 from easytune.config import TrainConfig, options
 from easytune.services.runs import Runs
@@ -193,7 +194,7 @@ def test_the_reference_explains_every_option(capsys: pytest.CaptureFixture[str])
         assert f"`{option.path}` {option.help}" in reference
 
 
-@pytest.mark.parametrize("command", ["", *arguments.COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_help_is_written_for_people(
     command: str, lang: str, capsys: pytest.CaptureFixture[str]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from easytune import generation, paths, validation, yaml_text
 from easytune.cli import data_arguments, evaluate_arguments, export_arguments, models_arguments
+from easytune.cli.commands import COMMANDS, USAGES
 from easytune.cli.parser import Formatter, Parser
 from easytune.config import TrainConfig
 from easytune.config_file import Config
@@ -22,22 +23,6 @@ from easytune.i18n import DEFAULT_LANGUAGE, has, languages, t
 from easytune.options import Option, declared
 
 PORT = 7860
-COMMANDS = (
-    "ui", "train", "estimate", "check", "evaluate", "export", "models", "chat", "runs", "stop", "resume",
-    "report", "data", "config", "intents", "options", "doctor",
-)  # fmt: skip
-USAGES = {
-    "train": "easytune train [FILE] [--intent ID] [--output DIR] [--SECTION.OPTION VALUE ...]",
-    "show": "easytune intents show ID [FILE] [--SECTION.OPTION VALUE ...]",
-    "estimate": "easytune estimate [FILE] [--json] [--SECTION.OPTION VALUE ...]",
-    "check": "easytune check [FILE] [--memory GB] [--steady] [--range-test] [--no-ladder]"
-    " [--SECTION.OPTION VALUE ...]",
-    "evaluate": "easytune evaluate [FILE] [--models MODEL ...] [--fail-below METRIC=VALUE ...]"
-    " [--report FILE] [--SECTION.OPTION VALUE ...]",
-    "export": "easytune export [FILE] [MODEL ...] [--target TARGET] [--SECTION.OPTION VALUE ...]",
-    "chat": "easytune chat MODEL [PROMPT] [--base BASE] [--system TEXT] [--OPTION VALUE ...]",
-    "config": "easytune config [FILE] [--as-command SHELL] [--SECTION.OPTION VALUE ...]",
-}
 
 
 def language(words: Sequence[str]) -> str:
