@@ -7,6 +7,7 @@ on, whose address says nothing about the caller.
 
 import ipaddress
 from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from anyio import to_thread
@@ -14,7 +15,6 @@ from starlette.requests import HTTPConnection
 
 from easytune.api.problems import NOT_AGAIN, ApiProblem
 from easytune.services.attempts import Attempts
-from easytune.services.keys import Keys
 
 WRONG_KEYS_PER_ADDRESS = 20
 WRONG_KEYS_IN_ALL = 200
@@ -22,18 +22,38 @@ LONGEST_KEY = 512
 # OpenAI's client cannot be made without a key; with this one it says that it has none.
 NO_KEY = ("", "bearer", "bearer none")
 PASSED_ON = frozenset({"cf-connecting-ip", "forwarded", "via", "x-real-ip"})
+
+
+class KnownKeys(Protocol):
+    """Keys that open something."""
+
+    def check(self, secret: str) -> object | None:
+        """Return whose key a secret is; None for nobody's."""
+        ...
+
+
 Visitor = Callable[[HTTPConnection], str | None]
 
 
 class Access:
     """Judges calls before anything of them is read."""
 
-    def __init__(self, keys: Keys, tunnelled: bool, visitor: Visitor | None = None) -> None:
+    def __init__(
+        self,
+        keys: KnownKeys,
+        tunnelled: bool,
+        visitor: Visitor | None = None,
+        words: str = "api.problem",
+    ) -> None:
         """Take the keys there are, and whether a tunnel passes calls on from elsewhere.
 
+        With one, nobody counts as being on this machine.
+
         `visitor` tells who is logged in to the page; that opens the documentation only, as a
-        cookie is sent by the browser whoever made it call.
+        cookie is sent by the browser whoever made it call. `words`: the texts `no_key` and
+        `wrong_key` below this key of the locales say where keys come from.
         """
+        self._words = words
         self._keys = keys
         self._tunnelled = tunnelled
         self._visitor = visitor
@@ -47,7 +67,7 @@ class Access:
         elif is_documentation and self._visitor is not None and self._visitor(connection):
             return
         elif not self._is_local(connection):
-            raise _refused("api.problem.no_key", "missing_api_key")
+            raise _refused(f"{self._words}.no_key", "missing_api_key")
 
     async def _check(self, given: str, connection: HTTPConnection) -> None:
         scheme, _, secret = given.partition(" ")
@@ -65,7 +85,7 @@ class Access:
                 headers={"retry-after": str(seconds), **NOT_AGAIN},
             )
         self._attempts.failed(address)
-        raise _refused("api.problem.wrong_key", "invalid_api_key")
+        raise _refused(f"{self._words}.wrong_key", "invalid_api_key")
 
     def _is_local(self, connection: HTTPConnection) -> bool:
         headers = connection.headers

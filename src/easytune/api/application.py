@@ -33,8 +33,22 @@ CLIENT_GONE = 499
 def build(services: Services) -> FastAPI:
     """Return the application, answered by these services."""
     follower = Follower()
+    application = empty()
+    application.include_router(openai_routes.router(services, follower))
+    application.include_router(models.router(services))
+    application.include_router(compare.router(services, follower))
+    application.include_router(conversations.router(services))
+    application.include_router(datasets.router(services))
+    application.include_router(estimates.router(services))
+    application.include_router(evaluations.router(services))
+    _document(application)
+    return application
+
+
+def empty() -> FastAPI:
+    """Return an application without routes, that answers problems in the shape of OpenAI's."""
     refused = (ApiProblem, EasyTuneError, RequestValidationError, HTTPException, Exception)
-    application = FastAPI(
+    return FastAPI(
         title="EasyTune",
         version=__version__,
         openapi_url=None,
@@ -48,15 +62,6 @@ def build(services: Services) -> FastAPI:
             HungUp: _on_hung_up,
         },
     )
-    application.include_router(openai_routes.router(services, follower))
-    application.include_router(models.router(services))
-    application.include_router(compare.router(services, follower))
-    application.include_router(conversations.router(services))
-    application.include_router(datasets.router(services))
-    application.include_router(estimates.router(services))
-    application.include_router(evaluations.router(services))
-    _document(application)
-    return application
 
 
 def _document(application: FastAPI) -> None:

@@ -14,14 +14,14 @@ from easytune.api.openai_replies import (
 )
 from easytune.api.openai_requests import ChatRequest, CompletionRequest
 from easytune.api.openai_streams import ChatParts, Chunks, TextParts
-from easytune.api.services import Services
+from easytune.api.services import Answers
 from easytune.services.catalogue import Model
 from easytune.services.chat import Answering
 
 OWNER = "api"
 
 
-def router(services: Services, follower: Follower) -> APIRouter:
+def router(services: Answers, follower: Follower) -> APIRouter:
     """Return the routes, answered by these services."""
     routes = APIRouter(prefix="/v1", tags=["openai"])
     chat = services.chat
@@ -79,7 +79,7 @@ def router(services: Services, follower: Follower) -> APIRouter:
     return routes
 
 
-def _ask(services: Services, asked: ChatRequest | CompletionRequest) -> Answering:
+def _ask(services: Answers, asked: ChatRequest | CompletionRequest) -> Answering:
     defaults = services.chat.catalogue.defaults(services.model(asked.model).id)
     return services.chat.ask(asked.questions(defaults), owner=OWNER)
 

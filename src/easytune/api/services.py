@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from easytune.inference_errors import ModelUnknown
 from easytune.services.advice import Advice
@@ -11,6 +12,19 @@ from easytune.services.checks import Checks
 from easytune.services.conversations import Conversations
 from easytune.services.datasets import Datasets
 from easytune.services.evaluations import Evaluations
+
+
+class Answers(Protocol):
+    """What the routes of OpenAI are answered with: all models of the app, or a single one."""
+
+    @property
+    def chat(self) -> Chat:
+        """Return what answers."""
+        ...
+
+    def model(self, name: str) -> Model:
+        """Return a model that is on this machine. Raises ModelUnknown."""
+        ...
 
 
 @dataclass(frozen=True)

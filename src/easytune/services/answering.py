@@ -42,12 +42,16 @@ class Answering:
         held: Pool,
         owner: str,
         on_end: Callable[["Answering"], None],
+        hear: Callable[[str, Update], None] | None = None,
     ) -> None:
-        """Begin to answer on a thread of its own."""
+        """Begin to answer on a thread of its own.
+
+        `hear` gets our id and each update as well, from other threads; it must be quick.
+        """
         self.id = uuid.uuid4().hex[:12]
         self.owner = owner
         self.questions = questions
-        self._groups, self._pool, self._on_end = groups, held, on_end
+        self._groups, self._pool, self._on_end, self._hear = groups, held, on_end, hear
         self._lock = threading.Lock()
         self._open = set(range(len(questions)))
         self._stopped: dict[int, float] = {}
@@ -190,6 +194,8 @@ class Answering:
             self._news.put(update)
             if isinstance(update, Ended):
                 self._open.discard(update.column)
+        if self._hear is not None:
+            self._hear(self.id, update)
         if isinstance(update, Ended):
             self._moved.set()
 

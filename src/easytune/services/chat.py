@@ -3,7 +3,7 @@
 import itertools
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -55,12 +55,21 @@ class HeldModel:
 class Chat:
     """All models in memory and all that is being answered. One per web process or command."""
 
-    def __init__(self, home: Path, runs: Runs, command: Sequence[str] = hosts.COMMAND) -> None:
-        """Serve the models of `home`. Nothing is loaded before somebody asks.
+    def __init__(
+        self,
+        home: Path,
+        runs: Runs,
+        command: Sequence[str] = hosts.COMMAND,
+        catalogue: Catalogue | None = None,
+        hear: Callable[[str, Update], None] | None = None,
+    ) -> None:
+        """Serve the models of `home`, or those of a `catalogue`. Loads when somebody asks.
 
-        Tests give another host `command` than the engine's.
+        `hear` gets each update of every answering, with its id. Tests give another host `command`
+        than the engine's.
         """
-        self.catalogue = Catalogue(home, runs)
+        self.catalogue = catalogue or Catalogue(home, runs)
+        self._hear = hear
         self._versions = itertools.count(1)
         self._version = 0
         self._pool = Pool(home, self._changed, command)
@@ -79,7 +88,7 @@ class Chat:
         seeded = tuple(_seeded(question) for question in questions)
         groups = self._grouped(seeded)
         with self._lock:
-            answering = Answering(seeded, groups, self._pool, owner, self._forget)
+            answering = Answering(seeded, groups, self._pool, owner, self._forget, self._hear)
             self._answerings[answering.id] = answering
         self._changed()
         return answering

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from easytune import __version__, i18n, paths
 from easytune.api.access import Access
 from easytune.api.door import ApiDoor
+from easytune.api.security import OriginGuard, is_loopback
 from easytune.errors import PasswordNeeded
 from easytune.i18n import t
 from easytune.services import ports
@@ -38,7 +39,6 @@ from easytune.webui.data_download import DatasetDownload
 from easytune.webui.downloads import AdapterDownload
 from easytune.webui.login import LoginGate, LoginPage, Sessions, secret_key
 from easytune.webui.results_downloads import EvaluationDownload
-from easytune.webui.security import OriginGuard, is_loopback
 
 PASSWORD = "EASYTUNE_PASSWORD"
 _SUMMARY_FREQUENCY = "GRADIO_ANALYTICS_CACHE_FREQUENCY"

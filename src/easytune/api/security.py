@@ -1,4 +1,4 @@
-"""Keeps other web sites away from the app.
+"""Keeps other web sites away from what listens on this machine.
 
 A page open in the same browser can send requests to 127.0.0.1. Gradio executes such a POST and, for
 other hosts, even lets the foreign page read the answer; so requests are judged here first.
