@@ -83,6 +83,7 @@ class ExportConfig(BaseModel):
 
     what: WhatSection = WhatSection()
     adapter: exporters.adapter.Options = exporters.adapter.Options()
+    merged: exporters.merged.Options = exporters.merged.Options()
     gate: GateSection = GateSection()
     result: ResultSection = ResultSection()
 

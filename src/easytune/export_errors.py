@@ -118,4 +118,20 @@ class ParityFailed(EasyTuneError):
 
     runtime: str
     reason: str
-    """For `i18n.t`."""
+    advice: str
+    """Like `reason` for `i18n.t`."""
+
+
+@dataclass(eq=False)
+class MergeUnsupported(EasyTuneError):
+    """An adapter changes what cannot be merged tensor by tensor; `reason` is for `i18n.t`."""
+
+    adapter: str
+    reason: str
+
+
+@dataclass(eq=False)
+class MergeNotFinite(EasyTuneError):
+    """A merged tensor has numbers that are NaN or infinite."""
+
+    tensor: str

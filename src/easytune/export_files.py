@@ -74,6 +74,8 @@ class Limits(_Record):
     """Largest difference of a logit; None where the format makes that meaningless."""
     perplexity: float
     """Largest relative difference of perplexity."""
+    learned: float = 0.1
+    """Largest departure from 1 of the share of what was learned."""
 
 
 class Departure(_Record):
@@ -104,15 +106,22 @@ class Parity(_Record):
     """Prompts whose whole answer agrees; None where that was not counted."""
     greedy_agreement: float
     """Share of answer tokens that agree, 0 to 1."""
-    top1: float
+    top1: float | None
     """Share of places where both have the same likeliest token, 0 to 1."""
-    kl: float
-    largest_logit_difference: float
-    perplexity_trained: float
-    perplexity_exported: float
+    kl: float | None
+    """Mean over all places, in nats; None, like the other figures, of a runtime that only writes
+    text."""
+    largest_logit_difference: float | None
+    perplexity_trained: float | None
+    perplexity_exported: float | None
+    learned: float | None = None
+    """Share of what the adapter changes that is found again: 1 is all, 0 is the bare base. None
+    where nothing was learned, or too little to tell it from rounding."""
     limits: Limits
     passed: bool
     departure: Departure | None = None
+    advice: str = ""
+    """Code of what to do then; its text is `export.advice.<code>`."""
     reason: str = ""
     """Code of why it did not pass; its text is `export.parity.<code>`. "" when it did."""
 

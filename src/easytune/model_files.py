@@ -114,6 +114,14 @@ def tensors(folder: Path, name: str) -> dict[str, dict[str, Any]]:
     return _header(folder, name)
 
 
+def weight_files(folder: Path) -> list[str]:
+    """Return the names of the safetensors files that a model is made of; empty without any.
+
+    Raises ModelIncomplete when their index is damaged.
+    """
+    return _shards(folder)
+
+
 def all_tensors(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what all weight files of a model declare; empty for models without safetensors.
 
@@ -148,6 +156,15 @@ def fingerprint(folder: Path) -> str:
                 stream.seek(start)
                 digest.update(stream.read(_SLICE))
     return digest.hexdigest()[:12]
+
+
+def quantization(folder: Path) -> str:
+    """Return how a model's weights are stored quantized, such as "bitsandbytes"; "" when not.
+
+    Raises ModelIncomplete when config.json is missing or damaged.
+    """
+    found = _json(folder, "config.json").get("quantization_config")
+    return str(found.get("quant_method", "?")) if isinstance(found, dict) else ""
 
 
 def _is_whole(folder: Path, allow_pickle: bool) -> bool:

@@ -51,6 +51,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "first_k_dense_replace": 1,
     },
     "granite": {"logits_scaling": 3.0},
+    "mixtral": {},
     "gpt2": {},
     "mamba": {},
 }

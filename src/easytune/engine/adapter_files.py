@@ -91,11 +91,16 @@ def read(folder: Path) -> Adapter:
     if kind != "LORA" or any(config.get(name) for name in _NOT_OURS):
         return Adapter(folder, {}, {}, {}, needs_peft=True)
     parts = _parts(folder, config, tensors)
-    if str(config.get("init_lora_weights")).startswith(_CHANGED_BASE):
+    if changed_base(config):
         parts = _without_start(folder, config, parts)
     copies = {n: t for n, t in tensors.items() if _BASE_COPY.fullmatch(n)}
     others = {n: t for n, t in tensors.items() if not _PART.fullmatch(n) and n not in copies}
     return Adapter(folder, parts, others, copies)
+
+
+def changed_base(config: dict[str, Any]) -> bool:
+    """Tell whether an adapter's start also changed the weights of its base."""
+    return str(config.get("init_lora_weights")).startswith(_CHANGED_BASE)
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -158,7 +163,8 @@ def _is_allowed(name: str, config: dict[str, Any], prefix: str, whole: list[str]
         return True
     owners = name.split(".")[:-1]
     paths = [".".join(owners[: size + 1]) for size in range(len(owners))]
-    return any(path == one or path.endswith(f".{one}") for path in paths for one in whole)
+    # As PEFT finds them: "norm" names every layer norm, too.
+    return any(path.endswith(one) for path in paths for one in whole)
 
 
 def _parts(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Part]:

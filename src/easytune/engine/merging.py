@@ -76,19 +76,43 @@ class Merged:
 def _merged(module: nn.Module, part: Part) -> Tensor:
     """Return the weight with the adapter in it, in the weight's own number format."""
     weight = _weight(module)
+    return summed(weight, part, is_turned(module, part)).to(weight.dtype)
+
+
+def summed(
+    weight: Tensor, part: Part, turned: bool, strength: float = 1.0, rows: slice = slice(None)
+) -> Tensor:
+    """Return some rows of a weight with the adapter in them, in fp32.
+
+    `weight` is (out, in), or (in, out) when `turned`. `strength` scales all that the adapter
+    changes. `rows` saves memory; where the rows are needed all together they are computed so.
+    """
     a, b = part.a.to(weight.device).float(), part.b.to(weight.device).float()
-    # Embeddings and GPT-2's layers keep (in, out).
-    turned = part.is_embedding or is_transposed(module)
+    if part.magnitude is not None:
+        return _with_learned_length(weight, a, b, part, turned, strength)[rows]
+    first, second = (a.t(), b.t()) if turned else (b, a)
+    return torch.addmm(weight[rows].float(), first[rows], second, alpha=part.scale * strength)
+
+
+def _with_learned_length(
+    weight: Tensor, a: Tensor, b: Tensor, part: Part, turned: bool, strength: float
+) -> Tensor:
+    """DoRA: rows get the learned length, the direction comes from base and adapter."""
     own = weight.float().t() if turned else weight.float()
     found = torch.addmm(own, b, a, alpha=part.scale)
-    if part.magnitude is not None:
-        # DoRA: rows get the learned length, the direction comes from base and adapter.
-        found *= (part.magnitude.to(found) / torch.linalg.norm(found, dim=1))[:, None]
-    return (found.t().contiguous() if turned else found).to(weight.dtype)
+    assert part.magnitude is not None
+    found *= (part.magnitude.to(found) / torch.linalg.norm(found, dim=1))[:, None]
+    found = found if strength == 1 else torch.lerp(own, found, strength)
+    return found.t().contiguous() if turned else found
 
 
 def _weight(module: nn.Module) -> Tensor:
     return module.weight  # type: ignore[return-value]
+
+
+def is_turned(module: nn.Module, part: Part) -> bool:
+    """Tell whether what a part changes lies as (in, out): embeddings, and GPT-2's layers."""
+    return part.is_embedding or is_transposed(module)
 
 
 def is_transposed(module: nn.Module) -> bool:

@@ -7,7 +7,7 @@ Whatever needs torch lies in `engine` and is imported inside `export` and `runti
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from easytune.exporters import adapter
+from easytune.exporters import adapter, merged
 
 if TYPE_CHECKING:
     from easytune.engine.exporting.session import Session
@@ -52,5 +52,6 @@ class Exporter(Protocol):
 
 EXPORTERS: dict[str, Exporter] = {
     "adapter": cast("Exporter", adapter),
+    "merged": cast("Exporter", merged),
 }
 """By target; each is a section of `export.ExportConfig`, too."""

@@ -7,14 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from easytune import checkpoints, job, paths, records
+from easytune import checkpoints, job, paths, records, strength
 from easytune.config import TrainConfig
 from easytune.data.versions.library import Library
 from easytune.errors import CheckpointInvalid, FileMissing, OutputNotEmpty, RunActive, RunMissing
 from easytune.evaluation_errors import NotLonger
 from easytune.job import Job, JobFolder
 from easytune.remedies import free_folder
-from easytune.services import data_links, discovery, folders, log, strength, submission
+from easytune.services import data_links, discovery, folders, log, submission
 from easytune.services import evidence as proof
 from easytune.services.evidence import ACTIVE, ENDED, State
 from easytune.services.report import compose

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from easytune import job, paths, records, refusals
+from easytune import job, paths, records, refusals, strength
 from easytune.errors import EasyTuneError, FileMissing, FolderUnwritable
 from easytune.evaluation_errors import (
     EvaluationMissing,
@@ -25,7 +25,7 @@ from easytune.evaluation_errors import (
     RemedyUnfit,
 )
 from easytune.evaluation_files import Candidate, Order, Refusals, Result, Scored
-from easytune.services import processes, strength
+from easytune.services import processes
 from easytune.services.catalogue import Catalogue
 from easytune.services.evaluations import Evaluations
 from easytune.services.processes import Identity

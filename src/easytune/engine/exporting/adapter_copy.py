@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from easytune.engine import adapter_files
 from easytune.engine.exporting.copying import copy
-from easytune.export_errors import NoAdapter
+from easytune.export_errors import ExportInvalid, NoAdapter
 
 if TYPE_CHECKING:
     from easytune.engine.exporting.session import Session
@@ -24,6 +24,8 @@ def write(session: "Session") -> str:
     folder = session.adapter()
     if folder is None:
         raise NoAdapter(model=session.order.sources[0].title)
+    if session.strength != 1:
+        raise ExportInvalid("what.strength", "@export.invalid.strength")
     adapter = adapter_files.read(folder)
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and _belongs(path)]
     copy(session, [(path, path.name) for path in files])
@@ -33,9 +35,12 @@ def write(session: "Session") -> str:
     return ", ".join(sorted(_SHORT.get(name, name) for name in formats)) or "fp32"
 
 
-def runtime(session: "Session") -> "Runtime | None":
-    """Return None: the copies are proved by their hashes."""
-    return None
+def runtime(session: "Session") -> "Runtime":
+    """Load the copy upon the base as PEFT does."""
+    from easytune.engine.exporting import trained
+    from easytune.engine.parity import transformers_runtime
+
+    return transformers_runtime.of_trained(trained.load(session.order, session.work))
 
 
 _SHORT = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}

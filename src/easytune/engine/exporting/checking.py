@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from easytune.engine.parity import gate, limits, prompts, reference, transformers_runtime
 from easytune.export_files import Parity
 from easytune.exporters import Exporter
 
@@ -9,12 +10,42 @@ if TYPE_CHECKING:
     from easytune.engine.exporting.session import Session
 
 
-def check(session: "Session", exporter: Exporter, options: Any) -> tuple[Parity, ...]:
+def check(
+    session: "Session", exporter: Exporter, options: Any, number_format: str
+) -> tuple[Parity, ...]:
     """Return what the gate found; nothing where the artefact holds no model of its own.
 
-    Raises EasyTuneError when what was written cannot be loaded.
+    The trained model answers first and is gone when the artefact is loaded: no two models are in
+    memory at a time. Raises EasyTuneError when what was written cannot be loaded.
     """
-    found = exporter.runtime(session, options)
-    if found is None:
+    wish, source = session.order.config.gate, session.order.sources[0]
+    trained = session.trained()
+    asked = prompts.load(
+        trained.tokenizer, trained.context, wish.prompts, wish.new_tokens, source.run, session.home
+    )
+    runtime = transformers_runtime.of_trained(trained)
+    said = reference.record(
+        runtime, asked, wish.new_tokens, session.scratch / "said", session.prompts_done
+    )
+    ends, backend = runtime.ends(), trained.tokenizer.backend
+    runtime.close()
+    session.unload()
+    exported = exporter.runtime(session, options)
+    if exported is None:
         return ()
-    raise NotImplementedError
+    allowed = limits.chosen(
+        limits.for_format(number_format, session.order.config.what.target), wish
+    )
+    try:
+        found = gate.against(
+            said,
+            ends,
+            exported,
+            allowed,
+            wish.new_tokens,
+            lambda tokens: backend.decode(list(tokens), skip_special_tokens=False),
+            session.prompts_done,
+        )
+    finally:
+        exported.close()
+    return (found,)

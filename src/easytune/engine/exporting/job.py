@@ -63,7 +63,7 @@ class _Export:
         self._session.phase("writing")
         number_format = self._exporter.export(self._session, self._options)
         self._session.phase("checking")
-        parity = checking.check(self._session, self._exporter, self._options)
+        parity = checking.check(self._session, self._exporter, self._options, number_format)
         self._session.phase("finishing")
         self._finish(number_format, parity)
         return Finished(metrics=dict(_figures(parity)))
@@ -102,7 +102,9 @@ class _Export:
         if not certificate.passed:
             records.write_text(self._folder.result, text)
             worst = next(one for one in parity if not one.passed)
-            raise ParityFailed(worst.runtime, f"@export.parity.{worst.reason}")
+            raise ParityFailed(
+                worst.runtime, f"@export.parity.{worst.reason}", f"@export.advice.{worst.advice}"
+            )
         records.write_text(part / CERTIFICATE, text)
         session.check_stop()
         part.rename(self._folder.artefact)
@@ -161,7 +163,8 @@ def _options(order: ExportOrder) -> dict[str, dict[str, object]]:
 def _figures(parity: tuple[Parity, ...]) -> Iterator[tuple[str, float]]:
     """Yield the figures of the first runtime, for lists of exports."""
     for one in parity[:1]:
-        yield "kl", one.kl
+        if one.kl is not None:
+            yield "kl", one.kl
         yield "greedy_agreement", one.greedy_agreement
 
 

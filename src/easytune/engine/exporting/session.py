@@ -9,7 +9,6 @@ from easytune import paths
 from easytune.engine.exporting.progress import ByteProgress
 from easytune.engine.reporting import Reporter
 from easytune.engine.stopping import StopAsked, StopSignal
-from easytune.export_errors import ExportInvalid
 from easytune.export_files import ExportFolder, ExportOrder
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Session:
         """SHA-256 by path below `work`, of files that were hashed while they were written."""
         self._progress = ByteProgress(report)
         self._trained: Trained | None = None
-        self._adapter: Path | None = None
+        self._adapter: tuple[Path, float] | None = None
 
     @property
     def before(self) -> Path | None:
@@ -64,6 +63,10 @@ class Session:
             self.notes.append(code)
             self.report.notice(code, **values)
 
+    def prompts_done(self, done: int, total: int) -> None:
+        """Look up from comparing answers. Raises StopAsked when the user wants it to end."""
+        self.check_stop()
+
     def check_stop(self) -> None:
         """Raise StopAsked when the user wants the job to end."""
         if self.stop.asked():
@@ -77,9 +80,16 @@ class Session:
         """
         if not self.order.sources[0].is_adapter:
             return None
-        if self._adapter is None:
-            self._adapter = self._one_adapter()
-        return self._adapter
+        return self._chosen()[0]
+
+    @property
+    def strength(self) -> float:
+        """Return the strength at which `adapter` is still to be applied.
+
+        It is 1 but for an adapter whose strength its own files cannot tell, such as DoRA. Raises
+        as `adapter`.
+        """
+        return self._chosen()[1] if self.order.sources[0].is_adapter else 1.0
 
     def trained(self) -> "Trained":
         """Return the model that the export must equal, in memory; loaded once, kept until `close`.
@@ -89,7 +99,7 @@ class Session:
         if self._trained is None:
             from easytune.engine.exporting import trained
 
-            self._trained = trained.load(self.order, self.adapter())
+            self._trained = trained.load(self.order, self.adapter(), self.strength)
         return self._trained
 
     def unload(self) -> None:
@@ -104,10 +114,9 @@ class Session:
         self.unload()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def _one_adapter(self) -> Path:
-        what, (first, *others) = self.order.config.what, self.order.sources
-        if others:
-            raise ExportInvalid("what.models", "@export.invalid.several")
-        if what.strength != 1.0:
-            raise ExportInvalid("what.strength", "@export.invalid.strength")
-        return Path(first.folder)
+    def _chosen(self) -> tuple[Path, float]:
+        if self._adapter is None:
+            from easytune.engine.arithmetic import chosen
+
+            self._adapter = chosen.one(self.order, self.scratch)
+        return self._adapter

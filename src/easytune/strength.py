@@ -10,8 +10,8 @@ from typing import Any
 
 from easytune import checkpoints, records
 from easytune.errors import FileMissing, FolderUnwritable
-from easytune.services import pairing
 
+_CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # They tell of a training and of scores at full strength, or belong to a checkpoint.
 _OF_THE_RUN = (
     "README.md", "metrics.json", "loss.png", "easytune.yaml", checkpoints.MANIFEST,
@@ -23,12 +23,12 @@ _CHANGED_BASE = ("pissa", "olora", "corda", "lora_ga")
 
 def can_be_halved(adapter: Path) -> bool:
     """Tell whether alpha scales all that an adapter changes."""
-    config = records.read(adapter / pairing.CONFIG) or {}
+    config = records.read(adapter / _CONFIG) or {}
     unscaled = ("use_dora", "modules_to_save", "trainable_token_indices", "lora_bias")
     is_plain = not any(config.get(name) for name in unscaled)
     is_plain &= not str(config.get("init_lora_weights")).startswith(_CHANGED_BASE)
     is_lora = config.get("peft_type") == "LORA" and config.get("bias", "none") == "none"
-    return is_plain and is_lora and (adapter / pairing.WEIGHTS).is_file()
+    return is_plain and is_lora and (adapter / _WEIGHTS).is_file()
 
 
 def halve(adapter: Path, target: Path) -> None:
@@ -46,14 +46,14 @@ def scale(adapter: Path, target: Path, strength: float, base: str | None = None)
     Raises FileMissing when there is no adapter whose strength can be changed, or FolderUnwritable.
     """
     if not can_be_halved(adapter):
-        raise FileMissing(str(adapter / pairing.WEIGHTS))
+        raise FileMissing(str(adapter / _WEIGHTS))
     draft = target.with_name(f".draft-{target.name}")
     try:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(adapter, draft, ignore=shutil.ignore_patterns(*_OF_THE_RUN))
-        config = records.read(adapter / pairing.CONFIG) or {}
+        config = records.read(adapter / _CONFIG) or {}
         named = {"base_model_name_or_path": base} if base else {}
-        records.write(draft / pairing.CONFIG, _scaled(config, strength) | named)
+        records.write(draft / _CONFIG, _scaled(config, strength) | named)
         if target.exists():
             shutil.rmtree(draft)
         else:

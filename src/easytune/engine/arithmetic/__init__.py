@@ -1,0 +1,1 @@
+"""Adapters scaled and added before they are exported."""

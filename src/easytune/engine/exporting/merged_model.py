@@ -1,0 +1,65 @@
+"""The model of an export as merged weights: what other formats begin with, or the export itself."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from easytune.engine import adapter_files
+from easytune.engine.exporting import companions, merging
+from easytune.engine.exporting.merging import MergedWeights, NumberFormat
+
+if TYPE_CHECKING:
+    from easytune.engine.exporting.session import Session
+
+SHARD_BYTES = 5_000_000_000
+
+
+def weights(session: "Session", number_format: NumberFormat = "as-base") -> MergedWeights:
+    """Return the tensors of the model as `config.what` wants it, each computed when asked for.
+
+    Raises what `MergedWeights` and `Session.adapter` raise.
+    """
+    folder = session.adapter()
+    return MergedWeights(
+        base_folder(session),
+        adapter_files.read(folder) if folder else None,
+        session.strength,
+        number_format,
+        session.order.allow_remote_code,
+    )
+
+
+def write(
+    session: "Session",
+    target: Path,
+    number_format: NumberFormat = "as-base",
+    shard_bytes: int = SHARD_BYTES,
+) -> str:
+    """Write the model as a folder that transformers loads; return its number format.
+
+    Bytes are reported to the session, and of `session.work` the hashes, too. What an interrupted
+    export has left there is taken over. Raises as `weights`, MergeNotFinite, and StopAsked.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    found = weights(session, number_format)
+    is_artefact = target == session.work
+    before = session.before if is_artefact else None
+    hashes = merging.write(found, target, shard_bytes, _mark(session), session.bytes_done, before)
+    if is_artefact:
+        session.hashes |= hashes
+    adapter, own_code = session.adapter(), session.order.allow_remote_code
+    base = base_folder(session)
+    companions.write(base, adapter, target, found.number_format, found.is_untied, own_code)
+    return found.number_format
+
+
+def base_folder(session: "Session") -> Path:
+    """Return the folder of the base model; of a whole model its own."""
+    return Path(session.order.sources[0].base_folder)
+
+
+def _mark(session: "Session") -> str:
+    """Return what changes whenever other numbers would be written."""
+    parts = [one.fingerprint + one.base_fingerprint for one in session.order.sources]
+    what = session.order.config.what.model_dump_json()
+    return hashlib.sha256("\n".join([*parts, what]).encode()).hexdigest()[:16]

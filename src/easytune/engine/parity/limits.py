@@ -1,0 +1,45 @@
+"""How far an export may be from the trained model, by the format that its numbers have.
+
+Measured on tiny and small models, see `shared/export.md`: rounding to half precision stays two
+orders of magnitude below its limit, and every kind of damage that the tests do lies above it.
+"""
+
+from easytune.export import GateSection
+from easytune.export_files import Limits
+
+_COPY = Limits(kl=1e-6, greedy=1.0, logit=1e-2, perplexity=1e-4, learned=0.02)
+_EXACT = Limits(kl=1e-4, greedy=0.99, logit=0.1, perplexity=1e-3, learned=0.05)
+_HALF = Limits(kl=1e-4, greedy=0.9, logit=None, perplexity=0.01, learned=0.1)
+_EIGHT = Limits(kl=1e-3, greedy=0.7, logit=None, perplexity=0.05, learned=0.3)
+_FOUR = Limits(kl=0.05, greedy=0.3, logit=None, perplexity=0.25, learned=0.6)
+_COARSE = Limits(kl=0.2, greedy=0.1, logit=None, perplexity=0.6, learned=0.8)
+_EIGHT_BITS = ("int8", "8-bit", "8bit", "w8", "fp8", "q8", "float8", "q6")
+_FOUR_BITS = ("int4", "4-bit", "4bit", "nf4", "fp4", "w4", "q4", "q5", "iq4", "gptq", "awq")
+_COARSE_BITS = ("q2", "q3", "iq1", "iq2", "iq3", "int2", "int3", "w2", "w3")
+_HALVES = ("bf16", "f16", "fp16", "float16", "bfloat16")
+
+
+def for_format(number_format: str, target: str) -> Limits:
+    """Return the limits of a number format as exporters name it: "bf16", "q8_0", "nf4", …"""
+    if target == "adapter":
+        return _COPY
+    name = number_format.lower()
+    for limits, words in ((_COARSE, _COARSE_BITS), (_FOUR, _FOUR_BITS), (_EIGHT, _EIGHT_BITS)):
+        if any(word in name for word in words):
+            return limits
+    return _HALF if any(word in name for word in _HALVES) else _EXACT
+
+
+def chosen(limits: Limits, gate: GateSection) -> Limits:
+    """Return the limits with those that the user has set in their place."""
+    wished = {
+        name: value
+        for name in ("kl", "greedy", "logit", "perplexity")
+        if (value := getattr(gate, name)) is not None
+    }
+    return limits.model_copy(update=wished)
+
+
+def is_lossless(limits: Limits) -> bool:
+    """Tell whether a format with these limits keeps the numbers but for rounding."""
+    return limits.kl <= _EXACT.kl
