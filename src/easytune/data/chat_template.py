@@ -205,6 +205,14 @@ def _refuse_private(name: str) -> None:
         raise jinja2.exceptions.SecurityError(f"private name {name!r}")
 
 
+def parse(source: str) -> nodes.Template:
+    """Return the tree of a template; nothing of it is run. Raises TemplateInvalid."""
+    try:
+        return _environment(_Generated()).parse(source)
+    except (jinja2.TemplateError, RecursionError) as problem:
+        raise TemplateInvalid(reason=str(problem).rstrip(".")) from problem
+
+
 def _environment(generated: _Generated) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, loopcontrols]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
+from easytune import strict_json
 from easytune.data import conversation as turns
 from easytune.data import files, formats
 from easytune.data.decoding import decode
@@ -19,7 +20,6 @@ from easytune.data.rows import Problem, RowInvalid
 from easytune.errors import FileEmpty, FileMissing, FileUnreadable
 from easytune.i18n import t
 from easytune.inference_errors import ImportUnreadable
-from easytune.services import strict_json
 from easytune.services.conversation import Conversation, Message, Role
 from easytune.services.stored_sampling import sampling_of
 from easytune.thinking import split_thinking

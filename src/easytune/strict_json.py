@@ -19,6 +19,19 @@ class JsonRefused(Exception):
         self.line = line
 
 
+def read(text: str) -> Any:
+    """Return what a text says that is one JSON value as a whole.
+
+    Raises JsonRefused as `check`, or with the code `no_json`.
+    """
+    try:
+        return _parse(text)
+    except RecursionError as error:
+        raise JsonRefused("too_deep") from error
+    except ValueError as error:
+        raise JsonRefused("no_json", str(error)[:80]) from error
+
+
 def check(text: str) -> None:
     """Raise JsonRefused (`not_a_number`, `repeated_key`, `too_deep`) for such a text or line.
 
@@ -44,13 +57,13 @@ def _check_line(line: str, number: int) -> None:
         return
 
 
-def _parse(text: str) -> None:
+def _parse(text: str) -> Any:
     content = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     level = [content]
     for _ in range(MAX_DEPTH):
         level = [inner for value in level for inner in _inside(value)]
         if not level:
-            return
+            return content
     raise JsonRefused("too_deep")
 
 
