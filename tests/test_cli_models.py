@@ -42,7 +42,7 @@ def test_the_list_filters_and_speaks_json_and_chinese(home: Path, models: Models
     run(home, number=2)
 
     assert [one["version"] for one in models.read("list", "--sort", "loss")] == [
-        "house-style:v2", "tone:v1", "house-style:v1",
+        "house-style:v2", "house-style:v1", "tone:v1",
     ]  # fmt: skip
     assert [one["version"] for one in models.read("list", "--kind", "export")] == ["tone:v1"]
     assert "Clear the search" in models.run("list", "--search", "nothing")[1]

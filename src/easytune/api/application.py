@@ -19,6 +19,7 @@ from easytune.api import (
     page,
     problems,
     reference,
+    versions,
 )
 from easytune.api.following import Follower, HungUp
 from easytune.api.languages import preferred
@@ -41,6 +42,7 @@ def build(services: Services) -> FastAPI:
     application.include_router(datasets.router(services))
     application.include_router(estimates.router(services))
     application.include_router(evaluations.router(services))
+    application.include_router(versions.router(services))
     _document(application)
     return application
 

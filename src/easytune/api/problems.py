@@ -26,7 +26,12 @@ MISSING = frozenset(
         "comparison_missing",
         "conversation_missing",
         "dataset_unknown",
+        "entry_missing",
         "evaluation_missing",
+        "checkpoint_missing",
+        "no_current_version",
+        "no_earlier_version",
+        "trash_missing",
         "message_missing",
         "model_missing",
         "model_unknown",
@@ -37,8 +42,9 @@ MISSING = frozenset(
     }
 )
 BUSY = frozenset(
-    {"batch_runs", "check_active", "conversation_busy", "dataset_busy", "evaluation_active",
-     "evaluation_unfinished", "machine_busy", "nothing_changed"}
+    {"batch_runs", "check_active", "conversation_busy", "checkpoints_move", "dataset_busy",
+     "entry_changed", "entry_in_use", "entry_needed", "evaluation_active",
+     "evaluation_unfinished", "machine_busy", "nothing_changed", "trash_place_taken"}
 )  # fmt: skip
 UNAVAILABLE = frozenset(
     {

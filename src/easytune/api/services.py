@@ -12,6 +12,8 @@ from easytune.services.checks import Checks
 from easytune.services.conversations import Conversations
 from easytune.services.datasets import Datasets
 from easytune.services.evaluations import Evaluations
+from easytune.services.registry import Registry
+from easytune.services.runs import Runs
 
 
 class Answers(Protocol):
@@ -37,6 +39,8 @@ class Services:
     advice: Advice
     checks: Checks
     evaluations: Evaluations
+    runs: Runs
+    registry: Registry
     home: Path
 
     def model(self, name: str) -> Model:

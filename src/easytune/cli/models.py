@@ -16,7 +16,6 @@ from easytune.services.catalogue import Catalogue
 from easytune.services.evaluations import Evaluations
 from easytune.services.registry import Edit, Registry
 from easytune.services.registry_entry import Entry, Query
-from easytune.services.registry_trace import Tracer
 from easytune.services.runs import Runs
 from easytune.services.store import Store
 
@@ -31,7 +30,6 @@ class Models:
         self.catalogue = Catalogue(home, self.runs)
         self.evaluations = Evaluations(home, self.runs, self.catalogue)
         self.registry = Registry(home, Store(home), self.runs, self.catalogue, self.evaluations)
-        self.tracer = Tracer(home, self.runs, self.catalogue)
 
 
 def run(args: argparse.Namespace, lang: str) -> int:
@@ -73,7 +71,7 @@ def _show(args: argparse.Namespace, models: Models, lang: str) -> int:
     registry = models.registry
     entry = registry.get(args.version)
     files = registry.verify(entry.key)
-    chain, needs = models.tracer.trace(entry), registry.needs(entry.key)
+    chain, needs = models.registry.tracer.trace(entry), registry.needs(entry.key)
     figures = registry_comparison.figures(models.evaluations, entry)
     history = registry.history(entry.key)
     if args.json:

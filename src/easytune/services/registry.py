@@ -42,6 +42,7 @@ from easytune.services.registry_entry import (
     parse_ref,
 )
 from easytune.services.registry_facts import Reader
+from easytune.services.registry_trace import Tracer
 from easytune.services.runs import Runs
 from easytune.services.store import Store
 from easytune.services.trash import Trash, Trashed
@@ -75,6 +76,7 @@ class Registry:
         self._home, self._store, self._runs = home, store, runs
         self.trash = Trash(home)
         self.dependents = Dependents(home, runs, catalogue, evaluations)
+        self.tracer = Tracer(home, runs, catalogue)
         # So that a name stands for its current version wherever a model can be named.
         catalogue.stands_for = self.resolve
         self._closing = threading.Event()

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import yaml
 
-from easytune import checkpoints, paths, records
+from easytune import checkpoints, locks, paths, records
+from easytune.deployment_files import DeploymentFolder
 from easytune.errors import RunMissing
 from easytune.job import JobFolder
 from easytune.services import folders
@@ -69,7 +70,7 @@ class Dependents:
                 continue
             job = JobFolder(folder)
             certificate = records.read(folder / "out" / "certificate.json")
-            order = certificate or _order(job)
+            order = certificate or _content(job.job)
             is_half = entry.facts.kind == "run" and folder.name == f"{entry.facts.run}-half"
             if is_half or any(self._is_of(one, entry) for one in _sources(order)):
                 title = str(order.get("name") or folder.name)
@@ -88,13 +89,12 @@ class Dependents:
 
     def _deployments(self, entry: Entry) -> Iterator[Dependent]:
         for folder in _subfolders(paths.deployments(self._home)):
-            job = JobFolder(folder)
-            order = _order(job) or records.read(folder / "deployment.json") or {}
-            sources = [*_sources(order), order, order.get("source"), order.get("model")]
-            given = [one for one in sources if isinstance(one, dict)]
-            if any(self._is_of(one, entry) for one in given):
-                title = str(order.get("name") or order.get("title") or folder.name)
-                yield Dependent("deployment", folder.name, title, _goes_on(job))
+            deployment = DeploymentFolder(folder)
+            order = _content(deployment.order)
+            source = order.get("source")
+            if isinstance(source, dict) and self._is_of(source, entry):
+                title = str(order.get("name") or folder.name)
+                yield Dependent("deployment", folder.name, title, locks.is_held(deployment.lock))
 
     def _goes_on_from(self, run: str, entry: Entry) -> bool:
         try:
@@ -123,9 +123,9 @@ def _sources(order: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
-def _order(job: JobFolder) -> dict[str, Any]:
+def _content(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(job.job.read_text(encoding="utf-8"), _LOADER)
+        content = yaml.load(file.read_text(encoding="utf-8"), _LOADER)
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}

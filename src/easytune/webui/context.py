@@ -16,6 +16,7 @@ from easytune.services.dispatch import Dispatcher
 from easytune.services.evaluations import Evaluations
 from easytune.services.keys import Keys
 from easytune.services.presets import Presets
+from easytune.services.registry import Registry
 from easytune.services.runs import Runs
 from easytune.services.safety import Remedies
 from easytune.services.store import Store
@@ -41,6 +42,7 @@ class Context:
     advice: Advice
     checks: Checks
     evaluations: Evaluations
+    registry: Registry
     remedies: Remedies
     default_language: str = i18n.DEFAULT_LANGUAGE
     """Language of visitors who have not chosen one: the server's `--lang`."""
@@ -65,6 +67,7 @@ class Context:
             advice=Advice(home),
             checks=Checks(home),
             evaluations=evaluations,
+            registry=Registry(home, store, runs, chat.catalogue, evaluations),
             remedies=Remedies(home, evaluations, chat.catalogue),
             default_language=default_language,
         )
@@ -77,6 +80,7 @@ class Context:
 
     def close(self) -> None:
         """Stop batches, answers and models. Runs and tasks go on."""
+        self.registry.close()
         self.datasets.close()
         self.dispatcher.close()
         self.comparisons.close()

@@ -172,6 +172,8 @@ def _api(context: Context) -> ASGIApp:
             advice=context.advice,
             checks=context.checks,
             evaluations=context.evaluations,
+            runs=context.runs,
+            registry=context.registry,
             home=context.home,
         )
     )
