@@ -23,6 +23,12 @@ def home() -> Path:
     return Path(chosen).expanduser().resolve() if chosen else Path.home() / ".easytune"
 
 
+def caches() -> Path:
+    """Return the folder for what can be found again at any time, the same for every home."""
+    chosen = os.environ.get("XDG_CACHE_HOME")
+    return (Path(chosen) if chosen else Path.home() / ".cache") / "easytune"
+
+
 def runs(home_folder: Path) -> Path:
     """Return the folder with one folder per run."""
     return home_folder / "runs"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from pydantic import ValidationError
 
 from easytune import model_files
+from easytune.engine import light_imports
 from easytune.errors import EasyTuneError
 from easytune.wire import (
     REQUESTS,
@@ -244,7 +245,8 @@ def _loaded(start: Start, inbox: Inbox, wire: Wire) -> Host | None:
     try:
         # What the files alone tell need not wait for torch.
         model_files.check(Path(start.folder), allow_pickle=False)
-        from easytune.engine import held
+        with light_imports.at_once():
+            from easytune.engine import held
 
         found = held.load(start, wire.send)
         host = Host(found, inbox, wire)

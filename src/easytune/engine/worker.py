@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from easytune.config import TrainConfig
-from easytune.engine import edge, failures
+from easytune.engine import edge, failures, light_imports
 from easytune.engine.reporting import Reporter
 from easytune.engine.stopping import StopSignal
 from easytune.events import Event, Failed
@@ -46,11 +46,13 @@ def _do(job: Job, folder: JobFolder, report: Reporter, stop: StopSignal) -> Even
             report.leave_out("resources")
             return ranks.run(folder, job.config.memory.processes, stop)
         case "train":
-            from easytune.engine import training
+            with light_imports.at_once():
+                from easytune.engine import training
 
             return training.train(job, folder, report, stop)
         case "check":
-            from easytune.engine import check
+            with light_imports.at_once():
+                from easytune.engine import check
 
             return check.check(job, folder, report, stop)
 

@@ -1,0 +1,115 @@
+"""Halves the time until a model trains: torch, transformers and PEFT are imported only in part.
+
+They import tables, optimization, shards of tensors and, in `late_compiler`, a compiler, which
+training one model in one process does not need. All of it is loaded when somebody uses it.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from easytune.engine import import_structure, late_compiler
+from easytune.import_hooks import Finder, Late
+
+_SHARDS = "torch.distributed.tensor"
+
+
+def install() -> None:
+    """Put the import hook in place, once."""
+    _FINDER.install()
+
+
+def remove() -> None:
+    """Let everything be imported as it is. To be called before transformers is imported.
+
+    What trains one model in several processes needs it so; there `install` spares less by itself
+    when the processes were started by torchrun.
+    """
+    _FINDER.remove()
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Import without looking for garbage meanwhile: there is none, and a look takes its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        # What is imported stays; later looks need not go through it.
+        gc.freeze()
+        if was_on:
+            gc.enable()
+
+
+def _with_less(module: ModuleType) -> None:
+    """Spare transformers a look at all its files, and its code for models in several processes.
+
+    torch itself goes on to say the truth about the latter: others may need it.
+    """
+    import_structure.remember(module)
+    if _is_alone() and hasattr(module, "is_torch_distributed_available"):
+        vars(module)["is_torch_distributed_available"] = _nothing_to_share
+
+
+def _is_alone() -> bool:
+    """Tell whether this process is no part of a group that trains one model together."""
+    return int(os.environ.get("WORLD_SIZE", "1")) < 2
+
+
+def _nothing_to_share() -> bool:
+    return False
+
+
+def _with_late_tensors(module: ModuleType) -> None:
+    """Have `torch.distributed.tensor` there without an import, as it is after transformers'."""
+    if _is_alone():
+        vars(module)["tensor"] = Late(_SHARDS, ("DTensor",))
+
+
+def _with_sure_answer(module: ModuleType) -> None:
+    """Let the Trainer know without an import that no weight is a shard when nobody has shards."""
+    usual = getattr(module, "has_mixed_dtensor", None)
+    if usual is None:
+        return
+
+    def has_mixed_dtensor(tensors: Iterable[Any]) -> bool:
+        return _SHARDS in sys.modules and usual(tensors)
+
+    vars(module)["has_mixed_dtensor"] = has_mixed_dtensor
+
+
+def _without_draws_for_nothing(module: ModuleType) -> None:
+    """Draw no numbers for weights without memory: that loads the compiler."""
+    usual = getattr(module, "_no_grad_normal_", None)
+    if usual is None:
+        return
+
+    def draw(tensor: Any, mean: float, std: float, generator: Any = None) -> Any:
+        return tensor if tensor.is_meta else usual(tensor, mean, std, generator)
+
+    vars(module)["_no_grad_normal_"] = draw
+
+
+_FINDER = Finder(
+    stand_ins={
+        "datasets": ("Dataset", "IterableDataset"),
+        "scipy.optimize": ("linear_sum_assignment",),
+        "torch.export": (),
+    },
+    changes={
+        **late_compiler.CHANGES,
+        "torch.distributed": _with_late_tensors,
+        "torch.nn.init": _without_draws_for_nothing,
+        "transformers.trainer_optimizer": _with_sure_answer,
+        "transformers.utils.import_utils": _with_less,
+    },
+    seeds={
+        **late_compiler.SEEDS,
+        "torch.distributed.fsdp.fully_sharded_data_parallel": ("FullyShardedDataParallel",),
+    },
+)
