@@ -26,6 +26,8 @@ Watch = Callable[[int, int], None]
 _TIE, _TIE_QUANTIZED = 0.05, 0.5
 # Beyond so many times what was learned, rounding hides how much of it is there.
 _NOISE = 9.0
+# Rounding moves predictions no farther than so many times their limit.
+_ROUNDING = 3.0
 _SHOWN = 80
 
 
@@ -81,6 +83,7 @@ class _Sums:
     noise: float = 0.0
     agreed: int = 0
     answered: int = 0
+    alike: int = 0
     nlls: list[float] = field(default_factory=list)
 
 
@@ -107,6 +110,7 @@ class _Found:
     def answers(self, number: int, one: Said, got: Sequence[int]) -> None:
         """Compare the greedy answers up to where they part."""
         self._sums.answered += len(one.answer)
+        self._sums.alike += list(got[: len(one.answer)]) == one.answer
         for place, expected in enumerate(one.answer):
             actual = got[place] if place < len(got) else None
             if actual == expected:
@@ -169,6 +173,7 @@ class _Found:
             version=self._exported.version,
             prompts=len(said),
             tokens=sum(len(one.tokens) for one in said),
+            same_answers=sums.alike,
             greedy_agreement=agreement,
             top1=sums.same / sums.places if tells else None,
             kl=kl,
@@ -281,10 +286,9 @@ def _advice(reason: str, limits: Limits, sums: _Sums) -> str:
         return "reader"
     if not is_lossless(limits):
         return "repeat" if reason == "not_finite" else "finer"
-    little = 0 < sums.change < sums.noise * _NOISE
-    share = _share(sums)
-    # What was learned is there, but rounding is as large as it is.
-    if reason in ("learned", "greedy", "kl") and little and share is not None and share > 0.5:
+    rounds = limits.logit is None and sums.kl < _ROUNDING * limits.kl * max(sums.places, 1)
+    # What was learned is small beside what rounding changes.
+    if rounds and reason == "learned" and sums.change < sums.noise * _NOISE:
         return "rounding"
     return "damaged"
 

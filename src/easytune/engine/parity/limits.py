@@ -8,7 +8,7 @@ from easytune.export import GateSection
 from easytune.export_files import Limits
 
 _COPY = Limits(kl=1e-6, greedy=1.0, logit=1e-2, perplexity=1e-4, learned=0.02)
-_EXACT = Limits(kl=1e-4, greedy=0.99, logit=0.1, perplexity=1e-3, learned=0.05)
+_EXACT = Limits(kl=1e-5, greedy=0.99, logit=0.02, perplexity=1e-3, learned=0.05)
 _HALF = Limits(kl=1e-4, greedy=0.9, logit=None, perplexity=0.01, learned=0.1)
 _EIGHT = Limits(kl=1e-3, greedy=0.7, logit=None, perplexity=0.05, learned=0.3)
 _FOUR = Limits(kl=0.05, greedy=0.3, logit=None, perplexity=0.25, learned=0.6)
@@ -27,7 +27,9 @@ def for_format(number_format: str, target: str) -> Limits:
     for limits, words in ((_COARSE, _COARSE_BITS), (_FOUR, _FOUR_BITS), (_EIGHT, _EIGHT_BITS)):
         if any(word in name for word in words):
             return limits
-    return _HALF if any(word in name for word in _HALVES) else _EXACT
+    # llama.cpp keeps its cache in half precision, and servers compute in what they like.
+    rounds = target not in ("merged", "onnx") or any(word in name for word in _HALVES)
+    return _HALF if rounds else _EXACT
 
 
 def chosen(limits: Limits, gate: GateSection) -> Limits:
@@ -42,4 +44,4 @@ def chosen(limits: Limits, gate: GateSection) -> Limits:
 
 def is_lossless(limits: Limits) -> bool:
     """Tell whether a format with these limits keeps the numbers but for rounding."""
-    return limits.kl <= _EXACT.kl
+    return limits.kl <= _HALF.kl
