@@ -52,6 +52,17 @@ def test_a_run_offers_its_adapter_and_each_checkpoint(home: Path, trained_home: 
     assert 0 < found[run].size_gb < 0.01
 
 
+def test_a_model_that_was_listed_and_has_gone_is_looked_for_again(
+    home: Path, catalogue: Catalogue
+) -> None:
+    folder = _copy_of_demo(home)
+    assert catalogue.find("mine").folder == folder
+    shutil.rmtree(folder)
+
+    with pytest.raises(ModelUnknown):
+        catalogue.find("mine")
+
+
 def test_a_checkpoint_that_is_being_written_is_not_offered(home: Path, trained_home: Path) -> None:
     run = trained.copy_runs(trained_home, home)
     checkpoint = home / "runs" / run / "out" / "checkpoints" / "checkpoint-2"

@@ -86,11 +86,11 @@ class Catalogue:
         Raises ModelUnknown.
         """
         known = self.list()
-        if not any(model.id == model_id for model in known):
+        if not any(model.id == model_id and _is_there(model) for model in known):
             named = self.stands_for(model_id)
             if named is not None and named != model_id:
                 return self.find(named)
-            # It may have come since the last look.
+            # It may have come, or gone, since the last look.
             self._listed_at = float("-inf")
             known = self.list()
         for model in known:
@@ -297,6 +297,10 @@ class Catalogue:
                 self._listed = self._scan()
                 self._listed_at = time.monotonic()
             return [*self._listed]
+
+
+def _is_there(model: Model) -> bool:
+    return not model.is_here or model.folder.is_dir()
 
 
 def _is_partial(model: Model) -> bool:

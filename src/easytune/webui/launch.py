@@ -93,6 +93,7 @@ def _serve(door: Door, port: int, home: Path, lang: str | None, browser: bool, c
     os.environ[_SUMMARY_FREQUENCY] = str(sys.maxsize)
     context = Context.of(home, lang or console)
     page = app.build(context)
+    _let_the_queue_rest(page)
     _stay_off_the_proxy(door.host)
     _, url, public = page.launch(**_launch_options(door, port, context, lang))
     context.start()
@@ -105,6 +106,12 @@ def _serve(door: Door, port: int, home: Path, lang: str | None, browser: bool, c
     ended.wait()
     _close(page, context)
     return 0
+
+
+def _let_the_queue_rest(page: gr.Blocks) -> None:
+    # It looks for work a thousand times a second otherwise, which takes a twelfth of a core.
+    if hasattr(page._queue, "sleep_when_free"):
+        page._queue.sleep_when_free = 0.02
 
 
 def _launch_options(door: Door, port: int, context: Context, lang: str | None) -> dict[str, Any]:
@@ -156,6 +163,8 @@ def _launch_options(door: Door, port: int, context: Context, lang: str | None) -
         "quiet": True,
         "show_error": False,
         "prevent_thread_lock": True,
+        # Gradio would ask itself for its page, and give up where that takes more than seconds.
+        "_frontend": False,
     }
 
 
