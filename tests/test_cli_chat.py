@@ -94,6 +94,6 @@ def test_every_option_of_answering_can_be_given_as_a_flag() -> None:
         default = getattr(getattr(GenerationConfig(), option.section), option.name)
         words = ["chat", "demo", "hi", f"--{option.name.replace('_', '-')}", *_words(default)]
 
-        parsed = arguments.answering(GenerationConfig(), arguments.parse(words, "en"), "en")
+        parsed = arguments.overlaid(GenerationConfig(), arguments.parse(words, "en"), "en")
 
         assert parsed == GenerationConfig(), option.path

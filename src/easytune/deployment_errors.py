@@ -127,3 +127,10 @@ class DeploymentCutOff(EasyTuneError):
 @dataclass(eq=False)
 class DeploymentRebooted(EasyTuneError):
     """The machine was restarted while a deployment served."""
+
+
+@dataclass(eq=False)
+class DeploymentUnnamed(EasyTuneError):
+    """It has to be said which deployment is meant; `known` names those there are."""
+
+    known: str

@@ -12,6 +12,7 @@ from easytune.api import (
     compare,
     conversations,
     datasets,
+    deployments,
     estimates,
     evaluations,
     models,
@@ -43,6 +44,7 @@ def build(services: Services) -> FastAPI:
     application.include_router(estimates.router(services))
     application.include_router(evaluations.router(services))
     application.include_router(versions.router(services))
+    application.include_router(deployments.router(services))
     _document(application)
     return application
 

@@ -27,6 +27,7 @@ MISSING = frozenset(
         "conversation_missing",
         "dataset_unknown",
         "entry_missing",
+        "deployment_missing",
         "evaluation_missing",
         "checkpoint_missing",
         "no_current_version",
@@ -42,10 +43,25 @@ MISSING = frozenset(
     }
 )
 BUSY = frozenset(
-    {"batch_runs", "check_active", "conversation_busy", "checkpoints_move", "dataset_busy",
-     "entry_changed", "entry_in_use", "entry_needed", "evaluation_active",
-     "evaluation_unfinished", "machine_busy", "nothing_changed", "trash_place_taken"}
-)  # fmt: skip
+    {
+        "batch_runs",
+        "check_active",
+        "checkpoints_move",
+        "conversation_busy",
+        "dataset_busy",
+        "deployment_active",
+        "deployment_not_healthy",
+        "entry_changed",
+        "entry_in_use",
+        "entry_needed",
+        "evaluation_active",
+        "evaluation_unfinished",
+        "machine_busy",
+        "nothing_changed",
+        "port_taken",
+        "trash_place_taken",
+    }
+)
 UNAVAILABLE = frozenset(
     {
         "memory_short",

@@ -13,7 +13,8 @@ SECTIONS = {
     "OptimSection": "optim", "ScheduleSection": "schedule", "MemorySection": "memory",
     "MonitorSection": "monitor", "OutputSection": "output",
     "CandidatesSection": "candidates", "TestSection": "test", "MeasureSection": "measure",
-    "JudgeSection": "judge", "ReportSection": "report",
+    "JudgeSection": "judge", "ReportSection": "report", "DeploySection": "deploy",
+    "ServerSection": "server", "LimitsSection": "limits",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from easytune.services.chat import Chat
 from easytune.services.checks import Checks
 from easytune.services.conversations import Conversations
 from easytune.services.datasets import Datasets
+from easytune.services.deployments import Deployments
 from easytune.services.evaluations import Evaluations
 from easytune.services.registry import Registry
 from easytune.services.runs import Runs
@@ -41,6 +42,7 @@ class Services:
     evaluations: Evaluations
     runs: Runs
     registry: Registry
+    deployments: Deployments
     home: Path
 
     def model(self, name: str) -> Model:

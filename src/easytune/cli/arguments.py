@@ -5,16 +5,22 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from easytune import generation, paths, validation, yaml_text
-from easytune.cli import data_arguments, evaluate_arguments, export_arguments, models_arguments
+from easytune.cli import (
+    data_arguments,
+    evaluate_arguments,
+    export_arguments,
+    models_arguments,
+    serve_arguments,
+)
 from easytune.cli.commands import COMMANDS, USAGES
 from easytune.cli.parser import Formatter, Parser
 from easytune.config import TrainConfig
-from easytune.config_file import Config
+from easytune.deployment import DeployConfig
 from easytune.errors import ConfigInvalid
 from easytune.evaluation import EvaluateConfig
 from easytune.export import ExportConfig
@@ -23,6 +29,7 @@ from easytune.i18n import DEFAULT_LANGUAGE, has, languages, t
 from easytune.options import Option, declared
 
 PORT = 7860
+Given = TypeVar("Given", bound=BaseModel)
 
 
 def language(words: Sequence[str]) -> str:
@@ -50,20 +57,11 @@ def parse(words: Sequence[str], lang: str) -> argparse.Namespace:
     return args
 
 
-def overlaid(config: Config, args: argparse.Namespace, lang: str) -> Config:
+def overlaid(config: Given, args: argparse.Namespace, lang: str) -> Given:
     """Return the config with the options given as flags put over it. Raises ConfigInvalid."""
     content = _overlaid(config.model_dump(), declared(type(config)), args, lang)
     try:
         return type(config).model_validate(content)
-    except ValidationError as error:
-        raise ConfigInvalid(problems=validation.lines(error, lang)) from error
-
-
-def answering(config: GenerationConfig, args: argparse.Namespace, lang: str) -> GenerationConfig:
-    """Return how to answer, with the flags that were given put over it. Raises ConfigInvalid."""
-    content = _overlaid(config.model_dump(), generation.options(), args, lang)
-    try:
-        return GenerationConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigInvalid(problems=validation.lines(error, lang)) from error
 
@@ -134,6 +132,8 @@ def _unknown(word: str, command: str, lang: str) -> str:
     name = word.partition("=")[0].lstrip("-")
     if command == "chat":
         known = [_flag(option) for option in generation.options()]
+    elif command == "serve":
+        known = serve_arguments.known()
     elif command == "data":
         known = list(data_arguments.FLAGS)
     elif command == "models":
@@ -200,6 +200,9 @@ def _fill(name: str, parser: argparse.ArgumentParser, lang: str) -> None:
         case "export":
             export_arguments.add(parser, lang)
             _add_options(parser, lang, ExportConfig)
+        case "serve":
+            serve_arguments.add(parser, lang)
+            _add_flags(parser, serve_arguments.options(), DeployConfig(), lang)
         case "chat":
             _add_chat(parser, lang)
         case "config":

@@ -36,7 +36,7 @@ class Talk:
         self._chat, self._model, self._base, self._lang = chat, args.model, args.base, lang
         chat.catalogue.base_of(chat.catalogue.find(args.model), args.base)
         usual = GenerationConfig(sampling=chat.catalogue.defaults(args.model))
-        self._config = arguments.answering(usual, args, lang)
+        self._config = arguments.overlaid(usual, args, lang)
         self._beginning = (Turn(role="system", content=args.system),) if args.system else ()
         self._turns = self._beginning
 

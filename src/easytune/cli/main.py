@@ -51,6 +51,8 @@ def _run(args: argparse.Namespace, lang: str) -> int:
             from easytune.cli import resume as chosen
         case "runs" | "stop" | "report":
             from easytune.cli import runs as chosen
+        case "serve":
+            from easytune.cli import serve as chosen
         case "chat":
             from easytune.cli import chat as chosen
         case "data":

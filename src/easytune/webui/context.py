@@ -12,6 +12,7 @@ from easytune.services.checks import Checks
 from easytune.services.comparisons import Comparisons
 from easytune.services.conversations import Conversations
 from easytune.services.datasets import Datasets
+from easytune.services.deployments import Deployments
 from easytune.services.dispatch import Dispatcher
 from easytune.services.evaluations import Evaluations
 from easytune.services.keys import Keys
@@ -44,6 +45,7 @@ class Context:
     evaluations: Evaluations
     registry: Registry
     remedies: Remedies
+    deployments: Deployments
     default_language: str = i18n.DEFAULT_LANGUAGE
     """Language of visitors who have not chosen one: the server's `--lang`."""
 
@@ -69,17 +71,19 @@ class Context:
             evaluations=evaluations,
             registry=Registry(home, store, runs, chat.catalogue, evaluations),
             remedies=Remedies(home, evaluations, chat.catalogue),
+            deployments=Deployments(home, chat.catalogue),
             default_language=default_language,
         )
 
     def start(self) -> None:
-        """Begin what goes on by itself: starting queued runs, unloading idle models."""
+        """Begin what goes on by itself: queued runs, unloading, serving what was cut off."""
         self.dispatcher.start()
         self.chat.start()
         self.datasets.start()
+        self.deployments.start()
 
     def close(self) -> None:
-        """Stop batches, answers and models. Runs and tasks go on."""
+        """Stop batches, answers and models. Runs, tasks and deployments go on."""
         self.registry.close()
         self.datasets.close()
         self.dispatcher.close()

@@ -183,6 +183,7 @@ def _api(context: Context) -> ASGIApp:
             evaluations=context.evaluations,
             runs=context.runs,
             registry=context.registry,
+            deployments=context.deployments,
             home=context.home,
         )
     )
