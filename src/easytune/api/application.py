@@ -15,6 +15,7 @@ from easytune.api import (
     deployments,
     estimates,
     evaluations,
+    exports,
     models,
     openai_routes,
     page,
@@ -43,6 +44,7 @@ def build(services: Services) -> FastAPI:
     application.include_router(datasets.router(services))
     application.include_router(estimates.router(services))
     application.include_router(evaluations.router(services))
+    application.include_router(exports.router(services))
     application.include_router(versions.router(services))
     application.include_router(deployments.router(services))
     _document(application)

@@ -33,6 +33,8 @@ MISSING = frozenset(
         "no_current_version",
         "no_earlier_version",
         "trash_missing",
+        "export_file_missing",
+        "export_missing",
         "message_missing",
         "model_missing",
         "model_unknown",
@@ -56,6 +58,9 @@ BUSY = frozenset(
         "entry_needed",
         "evaluation_active",
         "evaluation_unfinished",
+        "export_active",
+        "export_name_taken",
+        "export_unfinished",
         "machine_busy",
         "nothing_changed",
         "port_taken",
@@ -70,6 +75,7 @@ UNAVAILABLE = frozenset(
         "host_killed",
         "database_unusable",
         "folder_unwritable",
+        "not_enough_space",
         "storage_full",
     }
 )

@@ -1,9 +1,11 @@
 """The OpenAPI schema with words: what each route does and each field means, in a language."""
 
 import copy
+import re
 from typing import Any
 
 from easytune import i18n
+from easytune.exporters import EXPORTERS
 from easytune.i18n import t
 
 Schema = dict[str, Any]
@@ -15,7 +17,10 @@ SECTIONS = {
     "CandidatesSection": "candidates", "TestSection": "test", "MeasureSection": "measure",
     "JudgeSection": "judge", "ReportSection": "report", "DeploySection": "deploy",
     "ServerSection": "server", "LimitsSection": "limits",
+    "WhatSection": "what", "GateSection": "gate", "ResultSection": "result",
 }  # fmt: skip
+# Each exporter calls its options so, which pydantic tells apart by their modules.
+_EXPORTER = re.compile(r"easytune__exporters__(\w+)__Options")
 
 
 def described(schema: Schema, server: str, lang: str) -> Schema:
@@ -46,7 +51,10 @@ def described(schema: Schema, server: str, lang: str) -> Schema:
 def field_text(model: str, field: str, lang: str) -> str | None:
     """Return what a field of a model means; None when nobody has said."""
     keys = (f"api.field.{model}.{field}", f"api.field.{field}")
-    if section := SECTIONS.get(model):
+    exporter = _EXPORTER.fullmatch(model)
+    if model == "ExportConfig" and field in EXPORTERS:
+        keys = (f"export.target.{field}.about",)
+    if section := exporter[1] if exporter else SECTIONS.get(model):
         keys = (f"option.{section}.{field}.help",)
     return next((t(key, lang) for key in keys if i18n.has(key, lang)), None)
 

@@ -13,6 +13,7 @@ from easytune.services.conversations import Conversations
 from easytune.services.datasets import Datasets
 from easytune.services.deployments import Deployments
 from easytune.services.evaluations import Evaluations
+from easytune.services.exports import Exports
 from easytune.services.registry import Registry
 from easytune.services.runs import Runs
 
@@ -43,6 +44,7 @@ class Services:
     runs: Runs
     registry: Registry
     deployments: Deployments
+    exports: Exports
     home: Path
 
     def model(self, name: str) -> Model:

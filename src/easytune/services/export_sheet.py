@@ -19,7 +19,7 @@ class Sheet:
     passed: bool
     sentences: tuple[str, ...]
     departures: tuple[str, ...]
-    """Where it departs from the trained model, a sentence per runtime."""
+    """Why it did not pass, where it departs from the trained model, and what helps."""
     figures: Table
     """By runtime: figure, limit, whether it is held."""
     files: Table
@@ -37,11 +37,7 @@ def sheet(story: ExportStory, lang: str) -> Sheet | None:
         verdict=t(f"export.verdict.{_verdict(certificate)}", lang),
         passed=certificate.passed,
         sentences=tuple(_sentences(certificate, lang)),
-        departures=tuple(
-            _departure(one.departure, one.runtime, lang)
-            for one in certificate.parity
-            if one.departure is not None and not one.passed
-        ),
+        departures=tuple(_departures(certificate, lang)),
         figures=_figures(certificate, lang),
         files=_files(certificate, lang),
         uses=tuple(uses(certificate, story.folder.artefact, lang)) if story.is_model else (),
@@ -60,12 +56,27 @@ def _sentences(certificate: Certificate, lang: str) -> Iterator[str]:
         if one.same_answers is not None:
             values = {"same": one.same_answers, "prompts": one.prompts}
             yield t("export.sentence.answers", lang, **values)
-        shares = {"greedy": _percent(one.greedy_agreement), "top1": _percent(one.top1)}
-        yield t("export.sentence.tokens", lang, prompts=one.prompts, tokens=one.tokens, **shares)
+        greedy = _percent(one.greedy_agreement)
+        yield t("export.sentence.greedy", lang, prompts=one.prompts, greedy=greedy)
+        if one.top1 is not None:
+            values = {"tokens": one.tokens, "top1": _percent(one.top1)}
+            yield t("export.sentence.top1", lang, **values)
+        if one.learned is not None:
+            yield t("export.sentence.learned", lang, learned=_percent(one.learned))
     if certificate.files:
         size = quantities.size(sum(one.bytes for one in certificate.files))
         values = {"files": len(certificate.files), "size": size}
         yield t("export.sentence.files", lang, format=certificate.number_format, **values)
+
+
+def _departures(certificate: Certificate, lang: str) -> Iterator[str]:
+    for one in certificate.parity:
+        if not one.passed:
+            yield t("export.sentence.reason", lang, reason=t(f"export.parity.{one.reason}", lang))
+            if one.departure is not None:
+                yield _departure(one.departure, one.runtime, lang)
+            if one.advice:
+                yield t(f"export.advice.{one.advice}", lang)
 
 
 def _departure(found: Departure, runtime: str, lang: str) -> str:
@@ -89,21 +100,25 @@ def _figures(certificate: Certificate, lang: str) -> Table:
 
 
 def _rows(one: Parity, lang: str) -> Iterator[tuple[str, ...]]:
-    limits = one.limits
-    drift = abs(one.perplexity_exported - one.perplexity_trained) / (one.perplexity_trained or 1.0)
-    logit = one.largest_logit_difference
+    """Yield the figures that this runtime could give, each with its limit."""
+    limits, trained, exported = one.limits, one.perplexity_trained, one.perplexity_exported
+    logit, learned = one.largest_logit_difference, one.learned
+    drift = abs(exported / trained - 1) if exported is not None and trained else 0.0
     found = (
-        ("kl", _small(one.kl), _most(limits.kl), one.kl <= limits.kl),
-        ("greedy", _percent(one.greedy_agreement), f"≥ {_percent(limits.greedy)}",
-         one.greedy_agreement >= limits.greedy),
-        ("logit", _small(logit), "–" if limits.logit is None else _most(limits.logit),
-         limits.logit is None or logit <= limits.logit),
-        ("perplexity", f"{one.perplexity_exported:.4g} / {one.perplexity_trained:.4g}",
+        ("kl", one.kl, _small(one.kl), _most(limits.kl), (one.kl or 0) <= limits.kl),
+        ("greedy", one.greedy_agreement, _percent(one.greedy_agreement),
+         f"≥ {_percent(limits.greedy)}", one.greedy_agreement >= limits.greedy),
+        ("learned", learned, _percent(learned or 0), f"100% ± {_percent(limits.learned)}",
+         abs((learned or 0) - 1) <= limits.learned),
+        ("logit", logit, _small(logit), "–" if limits.logit is None else _most(limits.logit),
+         limits.logit is None or (logit or 0) <= limits.logit),
+        ("perplexity", exported, f"{_plain(exported)} / {_plain(trained)}",
          f"± {_percent(limits.perplexity)}", drift <= limits.perplexity),
     )  # fmt: skip
-    for name, value, limit, is_held in found:
-        held = t(f"export.held.{'yes' if is_held else 'no'}", lang)
-        yield t(f"export.figure.{name}", lang, runtime=one.runtime), value, limit, held
+    for name, figure, value, limit, is_held in found:
+        if figure is not None:
+            held = t(f"export.held.{'yes' if is_held else 'no'}", lang)
+            yield t(f"export.figure.{name}", lang, runtime=one.runtime), value, limit, held
 
 
 def _files(certificate: Certificate, lang: str) -> Table:
@@ -118,8 +133,12 @@ def _percent(share: float) -> str:
     return f"{shown:.2f}".rstrip("0").rstrip(".") + "%"
 
 
-def _small(value: float) -> str:
-    return f"{value:.2g}"
+def _small(value: float | None) -> str:
+    return f"{value or 0.0:.2g}"
+
+
+def _plain(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
 
 
 def _most(value: float) -> str:

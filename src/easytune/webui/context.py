@@ -15,6 +15,7 @@ from easytune.services.datasets import Datasets
 from easytune.services.deployments import Deployments
 from easytune.services.dispatch import Dispatcher
 from easytune.services.evaluations import Evaluations
+from easytune.services.exports import Exports
 from easytune.services.keys import Keys
 from easytune.services.presets import Presets
 from easytune.services.registry import Registry
@@ -44,6 +45,7 @@ class Context:
     checks: Checks
     evaluations: Evaluations
     registry: Registry
+    exports: Exports
     remedies: Remedies
     deployments: Deployments
     default_language: str = i18n.DEFAULT_LANGUAGE
@@ -70,6 +72,7 @@ class Context:
             checks=Checks(home),
             evaluations=evaluations,
             registry=Registry(home, store, runs, chat.catalogue, evaluations),
+            exports=Exports(home, chat.catalogue),
             remedies=Remedies(home, evaluations, chat.catalogue),
             deployments=Deployments(home, chat.catalogue),
             default_language=default_language,

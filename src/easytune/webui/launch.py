@@ -184,6 +184,7 @@ def _api(context: Context) -> ASGIApp:
             runs=context.runs,
             registry=context.registry,
             deployments=context.deployments,
+            exports=context.exports,
             home=context.home,
         )
     )
