@@ -84,6 +84,8 @@ class ExportConfig(BaseModel):
     what: WhatSection = WhatSection()
     adapter: exporters.adapter.Options = exporters.adapter.Options()
     merged: exporters.merged.Options = exporters.merged.Options()
+    onnx: exporters.onnx.Options = exporters.onnx.Options()
+    quantized: exporters.quantized.Options = exporters.quantized.Options()
     gate: GateSection = GateSection()
     result: ResultSection = ResultSection()
 

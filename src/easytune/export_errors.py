@@ -113,6 +113,14 @@ class ArchitectureUnsupported(EasyTuneError):
 
 
 @dataclass(eq=False)
+class ExportUnloadable(EasyTuneError):
+    """The runtime of a format does not load what was written for it."""
+
+    runtime: str
+    reason: str
+
+
+@dataclass(eq=False)
 class ParityFailed(EasyTuneError):
     """What was exported, loaded again, is not the model that was trained."""
 

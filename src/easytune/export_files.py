@@ -134,6 +134,20 @@ class FileFact(_Record):
     sha256: str
 
 
+class Published(_Record):
+    """Where an export was pushed to, and what was found there afterwards."""
+
+    hub: str
+    repository: str
+    url: str
+    revision: str
+    """The branch."""
+    commit: str
+    private: bool
+    files: int
+    """How many files were compared by their hashes, all of them the same."""
+
+
 class Certificate(_Record):
     """The content of `certificate.json`: what was exported, and how it was proved."""
 
@@ -151,6 +165,8 @@ class Certificate(_Record):
     passed: bool
     notes: tuple[str, ...] = ()
     """Codes of what the user should know; texts `notice.<code>`."""
+    published: Published | None = None
+    """Set where it was pushed to a hub."""
 
 
 @dataclass(frozen=True)

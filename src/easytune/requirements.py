@@ -39,6 +39,7 @@ _MODULES = {
     "torch-npu": "torch_npu",
     "liger-kernel": "liger_kernel",
     "lm-eval": "lm_eval",
+    "compressed-tensors": "compressed_tensors",
 }
 _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("model.method", "qlora"): ("bitsandbytes",),
@@ -52,6 +53,14 @@ _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("monitor.report_to", "tensorboard"): ("tensorboard",),
     ("monitor.report_to", "wandb"): ("wandb",),
     ("monitor.report_to", "mlflow"): ("mlflow",),
+    ("what.target", "onnx"): ("onnx", "onnxscript", "onnxruntime"),
+    ("quantized.method", "w8a16"): ("compressed-tensors",),
+    ("quantized.method", "w4a16"): ("compressed-tensors",),
+    ("quantized.method", "fp8"): ("compressed-tensors",),
+    ("quantized.method", "bnb-int8"): ("bitsandbytes",),
+    ("quantized.method", "bnb-nf4"): ("bitsandbytes",),
+    ("quantized.method", "torchao-int8"): ("torchao",),
+    ("hub.hub", "modelscope"): ("modelscope",),
 }
 
 
@@ -75,6 +84,13 @@ def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
         value = getattr(getattr(config, section), name)
         if need := missing(path, value):
             yield path, _reason(_named(name, value), need)
+
+
+def require(config: BaseModel, *options: str) -> None:
+    """Raise DependencyMissing or OptionUnsupported for the first of these that cannot work here."""
+    for path, error in unmet(config):
+        if path in options:
+            raise error
 
 
 def _needs(path: str, value: Any) -> tuple[str, ...]:

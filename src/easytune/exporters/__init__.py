@@ -7,7 +7,7 @@ Whatever needs torch lies in `engine` and is imported inside `export` and `runti
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from easytune.exporters import adapter, merged
+from easytune.exporters import adapter, merged, onnx, quantized
 
 if TYPE_CHECKING:
     from easytune.engine.exporting.session import Session
@@ -53,5 +53,7 @@ class Exporter(Protocol):
 EXPORTERS: dict[str, Exporter] = {
     "adapter": cast("Exporter", adapter),
     "merged": cast("Exporter", merged),
+    "onnx": cast("Exporter", onnx),
+    "quantized": cast("Exporter", quantized),
 }
 """By target; each is a section of `export.ExportConfig`, too."""

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easytune.engine import adapter_files
-from easytune.engine.exporting import companions, merging
+from easytune.engine.exporting import companions, merging, shards
+from easytune.engine.exporting.copying import copy
 from easytune.engine.exporting.merging import MergedWeights, NumberFormat
 
 if TYPE_CHECKING:
@@ -44,13 +45,26 @@ def write(
     found = weights(session, number_format)
     is_artefact = target == session.work
     before = session.before if is_artefact else None
-    hashes = merging.write(found, target, shard_bytes, _mark(session), session.bytes_done, before)
+    hashes = merging.write(found, target, shard_bytes, mark(session), session.bytes_done, before)
     if is_artefact:
         session.hashes |= hashes
+    write_companions(session, target, found)
+    return found.number_format
+
+
+def write_companions(session: "Session", target: Path, found: MergedWeights) -> None:
+    """Write what lies beside the weights: configuration, tokenizer, chat template."""
     adapter, own_code = session.adapter(), session.order.allow_remote_code
     base = base_folder(session)
     companions.write(base, adapter, target, found.number_format, found.is_untied, own_code)
-    return found.number_format
+
+
+def copy_companions(session: "Session", merged: Path) -> None:
+    """Copy what lies beside the weights of a merged model into the artefact."""
+    files = [path for path in sorted(merged.iterdir()) if path.is_file()]
+    weights = (".safetensors", shards.INDEX)
+    beside = [path for path in files if not path.name.startswith(".")]
+    copy(session, [(path, path.name) for path in beside if not path.name.endswith(weights)])
 
 
 def base_folder(session: "Session") -> Path:
@@ -58,7 +72,7 @@ def base_folder(session: "Session") -> Path:
     return Path(session.order.sources[0].base_folder)
 
 
-def _mark(session: "Session") -> str:
+def mark(session: "Session") -> str:
     """Return what changes whenever other numbers would be written."""
     parts = [one.fingerprint + one.base_fingerprint for one in session.order.sources]
     what = session.order.config.what.model_dump_json()

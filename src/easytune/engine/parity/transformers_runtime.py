@@ -8,21 +8,21 @@ import numpy as np
 import torch
 import transformers
 
-from easytune.data.rows import Message
 from easytune.data.tokenizer import ModelTokenizer
 from easytune.engine.exporting import trained
+from easytune.engine.parity.reading import OwnTokenizer
 
 if TYPE_CHECKING:
     from easytune.engine.exporting.trained import Trained
 
 
-class TransformersRuntime:
+class TransformersRuntime(OwnTokenizer):
     """A model of transformers or PEFT; see `Runtime`, `Reads`, `Renders` and `Tuned`."""
 
     def __init__(self, name: str, model: Any, tokenizer: ModelTokenizer) -> None:
+        super().__init__(tokenizer)
         self.name, self.version = name, transformers.__version__
         self._model: Any = model
-        self._tokenizer = tokenizer
 
     def logits(self, tokens: Sequence[int]) -> np.ndarray:
         """Return the logits after each token, (len(tokens), vocabulary) float32."""
@@ -49,19 +49,6 @@ class TransformersRuntime:
                 # Some models keep their state otherwise: those read all of it again.
                 ids = self._ids([*tokens, *found] if cache is None else found[-1:])
         return found
-
-    def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text."""
-        return self._tokenizer.backend.encode(text).ids
-
-    def ends(self) -> frozenset[int]:
-        """Return the tokens that end an answer."""
-        return self._tokenizer.eos_ids
-
-    def render(self, messages: Sequence[Message]) -> str:
-        """Return the prompt that asks for an answer. Raises RenderFailed."""
-        template = self._tokenizer.template
-        return template.render(template.fold_system(messages), add_generation_prompt=True)
 
     def close(self) -> None:
         """Give the memory back."""
