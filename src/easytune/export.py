@@ -86,6 +86,9 @@ class ExportConfig(BaseModel):
     merged: exporters.merged.Options = exporters.merged.Options()
     onnx: exporters.onnx.Options = exporters.onnx.Options()
     quantized: exporters.quantized.Options = exporters.quantized.Options()
+    gguf: exporters.gguf.Options = exporters.gguf.Options()
+    ollama: exporters.ollama.Options = exporters.ollama.Options()
+    deployment: exporters.deployment.Options = exporters.deployment.Options()
     gate: GateSection = GateSection()
     result: ResultSection = ResultSection()
 

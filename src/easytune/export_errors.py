@@ -143,3 +143,93 @@ class MergeNotFinite(EasyTuneError):
     """A merged tensor has numbers that are NaN or infinite."""
 
     tensor: str
+
+
+# --- GGUF and Ollama --------------------------------------------------------
+
+
+@dataclass(eq=False)
+class GgufArchitectureUnknown(EasyTuneError):
+    """Our GGUF writer does not hold this kind of model."""
+
+    architecture: str
+    known: str
+
+
+@dataclass(eq=False)
+class GgufSettingUnsupported(EasyTuneError):
+    """A model of a kind that llama.cpp holds has a setting that it does not have."""
+
+    architecture: str
+    setting: str
+    value: str
+
+
+@dataclass(eq=False)
+class GgufTensorUnknown(EasyTuneError):
+    """llama.cpp has no place for a tensor of the model."""
+
+    architecture: str
+    tensor: str
+
+
+@dataclass(eq=False)
+class GgufTokenizerUnsupported(EasyTuneError):
+    """llama.cpp has no tokenizer of this kind that gives the same tokens."""
+
+    kind: str
+
+
+@dataclass(eq=False)
+class GgufTokenizerTooLarge(EasyTuneError):
+    """The tokenizer has more tokens than the model has embeddings."""
+
+    tokens: int
+    rows: int
+
+
+@dataclass(eq=False)
+class GgufTokenizerDiffers(EasyTuneError):
+    """The written tokenizer gives other tokens than the model's own."""
+
+    text: str
+    expected: str
+    got: str
+
+
+@dataclass(eq=False)
+class GgufPreTokenizerUnknown(EasyTuneError):
+    """llama.cpp has no name for how a tokenizer cuts text before it looks for tokens."""
+
+    pattern: str
+
+
+@dataclass(eq=False)
+class GgufValuesTooLarge(EasyTuneError):
+    """A weight does not fit the number format."""
+
+    tensor: str
+    value: str
+    format: str
+
+
+@dataclass(eq=False)
+class GgufConverterMissing(EasyTuneError):
+    """The llama.cpp folder of the settings has no converter."""
+
+    folder: str
+
+
+@dataclass(eq=False)
+class GgufToolFailed(EasyTuneError):
+    """A program of llama.cpp did not do its work; `reason` is the last of what it said."""
+
+    tool: str
+    reason: str
+
+
+@dataclass(eq=False)
+class OllamaTemplateUntranslatable(EasyTuneError):
+    """A chat template does more than a template of Ollama's can be made to do."""
+
+    template: str

@@ -40,6 +40,7 @@ _MODULES = {
     "liger-kernel": "liger_kernel",
     "lm-eval": "lm_eval",
     "compressed-tensors": "compressed_tensors",
+    "llama-cpp-python": "llama_cpp",
 }
 _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("model.method", "qlora"): ("bitsandbytes",),
@@ -61,6 +62,10 @@ _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("quantized.method", "bnb-nf4"): ("bitsandbytes",),
     ("quantized.method", "torchao-int8"): ("torchao",),
     ("hub.hub", "modelscope"): ("modelscope",),
+} | {
+    (f"{target}.number_format", kind): ("llama-cpp-python",)
+    for target in ("gguf", "ollama")
+    for kind in ("q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q3_k_m", "q2_k")
 }
 
 

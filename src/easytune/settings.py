@@ -33,12 +33,22 @@ class InferenceSection(Section):
     """Runs Python files from model folders on this machine. Only for authors you trust."""
 
 
+class ExportSection(Section):
+    """What exports use of this machine."""
+
+    llama_cpp_folder: Annotated[str, Knob(level="essential")] = Field(
+        default="", max_length=1000, title="Folder of llama.cpp"
+    )
+    """Its converter makes GGUF of models that EasyTune itself cannot convert. Empty: none."""
+
+
 class Settings(BaseModel):
     """All settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     inference: InferenceSection = InferenceSection()
+    export: ExportSection = ExportSection()
 
 
 def options() -> Iterator[Option]:

@@ -64,7 +64,7 @@ FAMILIES = (
 def model(family: str, **changes: Any) -> PreTrainedModel:
     """Return a random fp32 model with logits that are far from uniform."""
     torch.manual_seed(7)
-    config = AutoConfig.for_model(family, **{**_SHAPE, **_OWN[family], **changes})
+    config = AutoConfig.for_model(family, **{**_SHAPE, **_OWN.get(family, {}), **changes})
     made = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for parameter in made.parameters():

@@ -7,7 +7,7 @@ Whatever needs torch lies in `engine` and is imported inside `export` and `runti
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from easytune.exporters import adapter, merged, onnx, quantized
+from easytune.exporters import adapter, deployment, gguf, merged, ollama, onnx, quantized
 
 if TYPE_CHECKING:
     from easytune.engine.exporting.session import Session
@@ -55,5 +55,8 @@ EXPORTERS: dict[str, Exporter] = {
     "merged": cast("Exporter", merged),
     "onnx": cast("Exporter", onnx),
     "quantized": cast("Exporter", quantized),
+    "gguf": cast("Exporter", gguf),
+    "ollama": cast("Exporter", ollama),
+    "deployment": cast("Exporter", deployment),
 }
 """By target; each is a section of `export.ExportConfig`, too."""

@@ -12,7 +12,7 @@ from easytune.services import evaluation_order, folders
 from easytune.services.catalogue import Catalogue
 
 # What makes no whole weights, so that a quantized base may stay as it is.
-_LEAVES_BASE = ("adapter", "hub", "deployment")
+_LEAVES_BASE = ("adapter", "hub")
 
 
 def compose(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrder:

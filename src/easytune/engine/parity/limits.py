@@ -11,14 +11,14 @@ _COPY = Limits(kl=1e-6, greedy=1.0, logit=1e-2, perplexity=1e-4, learned=0.02)
 _EXACT = Limits(kl=1e-5, greedy=0.99, logit=0.02, perplexity=1e-3, learned=0.05)
 _HALF = Limits(kl=1e-4, greedy=0.9, logit=None, perplexity=0.01, learned=0.1)
 _EIGHT = Limits(kl=1e-3, greedy=0.7, logit=None, perplexity=0.05, learned=0.3)
-# These round what meets the weights, too.
+# These round what meets the weights, too, or keep six bits of them.
 _ROUNDED = Limits(kl=0.02, greedy=0.6, logit=None, perplexity=0.1, learned=0.4)
 _FOUR = Limits(kl=0.05, greedy=0.3, logit=None, perplexity=0.25, learned=0.6)
 _COARSE = Limits(kl=0.2, greedy=0.1, logit=None, perplexity=0.6, learned=0.8)
-_EIGHT_BITS = ("int8", "8-bit", "8bit", "w8", "q8", "q6")
+_EIGHT_BITS = ("int8", "8-bit", "8bit", "w8", "q8")
 _FOUR_BITS = ("int4", "4-bit", "4bit", "nf4", "fp4", "w4", "q4", "q5", "iq4", "gptq", "awq")
 _COARSE_BITS = ("q2", "q3", "iq1", "iq2", "iq3", "int2", "int3", "w2", "w3")
-_ALL_ROUNDED = ("fp8", "float8", "dynamic")
+_ALL_ROUNDED = ("fp8", "float8", "dynamic", "q6")
 _HALVES = ("bf16", "f16", "fp16", "float16", "bfloat16")
 _BY_WORDS = (
     (_COARSE, _COARSE_BITS),
