@@ -16,7 +16,7 @@ _MEAN_LENGTH, _SPREAD = 254, 0.6
 
 @dataclass(frozen=True)
 class Shape:
-    """Dimensions of a Qwen2-like model."""
+    """Dimensions of a model, and of which family it is."""
 
     hidden: int
     inner: int
@@ -24,12 +24,17 @@ class Shape:
     heads: int
     key_value_heads: int
     vocabulary: int
+    family: str = "qwen2"
+    is_tied: bool = True
+    """Whether the head is the embedding."""
 
 
 SHAPES = {
     "tiny": Shape(192, 512, 4, 4, 2, 1024),
     "100m": Shape(768, 2048, 11, 12, 4, 32_000),
-    "500m": Shape(896, 4864, 24, 14, 2, 151_936),
+    # As Qwen2.5-0.5B and Llama-3.1-8B.
+    "0.5b": Shape(896, 4864, 24, 14, 2, 151_936),
+    "8b": Shape(4096, 14_336, 32, 32, 8, 128_256, "llama", is_tied=False),
 }
 
 
@@ -74,24 +79,40 @@ def save_family(name: str, folder: Path) -> None:
 
 
 def save(shape: Shape, folder: Path) -> None:
-    """Write a model folder with random bf16 weights."""
+    """Write a model folder with random bf16 weights, made on a GPU where there is one."""
     import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
-    config = Qwen2Config(
+    config = AutoConfig.for_model(
+        shape.family,
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
         intermediate_size=shape.inner,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.key_value_heads,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
+        max_position_embeddings=8192,
+        tie_word_embeddings=shape.is_tied,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
     )
-    torch.set_default_dtype(torch.bfloat16)
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-    torch.set_default_dtype(torch.float32)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+
+
+def save_tokenizer(folder: Path) -> None:
+    """Write a tokenizer of three words: trainers insist on one, though rows are tokens here."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = {"<pad>": 0, "<s>": 1, "</s>": 2}
+    PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<pad>")),
+        pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+    ).save_pretrained(folder)  # fmt: skip
 
 
 def rows(count: int, vocabulary: int) -> list["Example"]:
@@ -103,11 +124,19 @@ def rows(count: int, vocabulary: int) -> list["Example"]:
         Example(
             ids, np.arange(len(ids)) >= len(ids) * (1 - SUPERVISED), len(ids), Row(i, "", text="")
         )
-        for i, ids in enumerate(_token_rows(count, vocabulary))
+        for i, ids in enumerate(token_rows(count, vocabulary))
     ]
 
 
-def flops_per_token(shape: Shape, rank: int, mean_length: float) -> float:
+def full_rows(count: int, vocabulary: int, length: int) -> list[np.ndarray]:
+    """Return rows that all have `length` tokens."""
+    chance = np.random.default_rng(1)
+    return [chance.integers(100, vocabulary, length).astype(np.int32) for _ in range(count)]
+
+
+def flops_per_token(
+    shape: Shape, rank: int, mean_length: float, supervised: float = SUPERVISED
+) -> float:
     """Return the products that LoRA training cannot do without, forward and backward.
 
     Frozen linear layers cost 4 per weight (their own gradient is not needed), the adapter 6, the
@@ -123,11 +152,12 @@ def flops_per_token(shape: Shape, rank: int, mean_length: float) -> float:
     linear = sum(a * b for a, b in pairs) * shape.layers
     adapter = sum((a + b) * rank for a, b in pairs) * shape.layers
     attention = 6 * shape.layers * shape.hidden * mean_length
-    top = 4 * shape.vocabulary * shape.hidden * SUPERVISED
+    top = 4 * shape.vocabulary * shape.hidden * supervised
     return 4 * linear + top + 6 * adapter + attention
 
 
-def _token_rows(count: int, vocabulary: int) -> Iterator[np.ndarray]:
+def token_rows(count: int, vocabulary: int) -> Iterator[np.ndarray]:
+    """Yield rows with the lengths of Alpaca."""
     chance = np.random.default_rng(1)
     middle = np.log(_MEAN_LENGTH) - _SPREAD**2 / 2
     lengths = np.clip(chance.lognormal(middle, _SPREAD, count), 24, 1024).astype(int)
