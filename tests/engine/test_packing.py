@@ -161,8 +161,10 @@ def test_a_head_that_is_trained_gets_the_same_gradient_in_chunks() -> None:
 
 
 @pytest.mark.parametrize("window", [None, 5, 100])
-def test_both_ways_of_attention_agree(window: int | None) -> None:
+@pytest.mark.parametrize("groups", [1, 3])
+def test_both_ways_of_attention_agree(window: int | None, groups: int) -> None:
     generator = torch.Generator().manual_seed(1)
-    query, key, value = (torch.randn(1, 3, 37, 8, generator=generator) for _ in range(3))
-    given = (query, key, value, 0.3, window, None, 0.0)
+    query = torch.randn(1, 2 * groups, 37, 8, generator=generator)
+    key, value = (torch.randn(1, 2, 37, 8, generator=generator) for _ in range(2))
+    given = (query, key, value, groups, 0.3, window, None, 0.0)
     torch.testing.assert_close(attention._by_products(*given), attention._fused(*given))

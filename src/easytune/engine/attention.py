@@ -54,7 +54,7 @@ def packed_attention(
     scale = 1 / math.sqrt(query.shape[-1]) if scaling is None else scaling
     attend = _choose(query, softcap, dropout)
     results = [
-        attend(q, _repeat(k, groups), _repeat(v, groups), scale, sliding_window, softcap, dropout)
+        attend(q, k, v, groups, scale, sliding_window, softcap, dropout)
         for q, k, v in zip(
             query.split(segments, 2), key.split(segments, 2), value.split(segments, 2), strict=True
         )
@@ -82,7 +82,7 @@ def _repeat(states: Tensor, groups: int) -> Tensor:
     return states if groups == 1 else states.repeat_interleave(groups, dim=1)
 
 
-_Attend = Callable[[Tensor, Tensor, Tensor, float, int | None, float | None, float], Tensor]
+_Attend = Callable[[Tensor, Tensor, Tensor, int, float, int | None, float | None, float], Tensor]
 
 
 def _choose(query: Tensor, softcap: float | None, dropout: float) -> _Attend:
@@ -97,26 +97,28 @@ def _by_length(
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    groups: int,
     scale: float,
     window: int | None,
     cap: float | None,
     drop: float,
 ) -> Tensor:
     way = _by_products if q.shape[2] <= _GEMM_LENGTH else _fused
-    return way(q, k, v, scale, window, cap, drop)
+    return way(q, k, v, groups, scale, window, cap, drop)
 
 
 def _fused(
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    groups: int,
     scale: float,
     window: int | None,
     cap: float | None,
     drop: float,
 ) -> Tensor:
     """torch's own kernel; a mask only where a window is shorter than the row."""
-    length = q.shape[2]
+    length, k, v = q.shape[2], _repeat(k, groups), _repeat(v, groups)
     if window is None or window >= length:
         return functional.scaled_dot_product_attention(
             q, k, v, dropout_p=drop, is_causal=True, scale=scale
@@ -131,21 +133,28 @@ def _by_products(
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    groups: int,
     scale: float,
     window: int | None,
     cap: float | None,
     drop: float,
 ) -> Tensor:
-    """Two matrix products and a softmax, the scale and the mask folded into the first product."""
-    bias = _bias(q.shape[2], window, q)
+    """Two matrix products and a softmax, the scale and the mask folded into the first product.
+
+    The heads that share keys lie one below the other, so that keys need not be repeated.
+    """
+    heads, length = k.shape[1], q.shape[2]
+    queries = q.reshape(heads, groups * length, -1)
+    bias = _bias(length, window, q).repeat(groups, 1)
     if cap is None:
-        scores = torch.baddbmm(bias[None], q[0], k[0].transpose(1, 2), alpha=scale)
+        scores = torch.baddbmm(bias[None], queries, k[0].transpose(1, 2), alpha=scale)
     else:
-        scores = torch.bmm(q[0], k[0].transpose(1, 2)).mul(scale / cap).tanh().mul(cap) + bias
-    weights = torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype)
+        scores = torch.bmm(queries, k[0].transpose(1, 2)).mul(scale / cap).tanh().mul(cap) + bias
+    # In half precision too it sums in single precision.
+    weights = torch.softmax(scores, -1)
     if drop:
         weights = functional.dropout(weights, drop)
-    return torch.bmm(weights, v[0])[None]
+    return torch.bmm(weights, v[0]).view(1, heads * groups, length, -1)
 
 
 def _bias(length: int, window: int | None, like: Tensor) -> Tensor:

@@ -107,12 +107,15 @@ def _loss_and_gradient(
     states: Tensor, weight: Tensor, bias: Tensor | None, wanted: Tensor, wants_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Return loss and gradient of one chunk; its logits are gone when the next one begins."""
-    logits = linear(states, weight, bias).float()
-    log_total = logits.logsumexp(-1, keepdim=True)
-    loss = (log_total - logits.gather(1, wanted[:, None])).sum()
+    logits = linear(states, weight, bias)
     if not wants_gradient:
-        return loss, None
-    slope = logits.sub_(log_total).exp_()
+        return cross_entropy(logits.float(), wanted, reduction="sum"), None
+    # The gradient is the probabilities less one at the target, and the likeliest of them, which
+    # cannot underflow, tells what all were divided by: one pass over the vocabulary for both.
+    slope = logits.softmax(-1, dtype=torch.float32)
+    top, place = slope.max(-1)
+    chosen = logits.gather(1, torch.stack([place, wanted], 1)).float()
+    loss = (chosen[:, 0] - top.log() - chosen[:, 1]).sum()
     slope.scatter_add_(1, wanted[:, None], slope.new_full((len(wanted), 1), -1))
     return loss, slope.to(weight.dtype) @ weight
 

@@ -99,9 +99,8 @@ def _score_bytes(
 ) -> float:
     """Return the bytes that attention keeps per pair of tokens and head."""
     inside, size = model.inside, form.computed
-    cast = size if size < 4 else 0
     if inside.caps_scores:
-        return size + 4 + cast
+        return 2.0 * size
     if machine.device != "cpu":
         return 0.0
     if inside.drops:
@@ -111,7 +110,7 @@ def _score_bytes(
     # (With fp32 embeddings, queries and keys are in fp32 as well.)
     is_half = size == 2 and config.model.method == "lora"
     is_plain = inside.other_values or (is_half and load.longest <= _GEMM_LENGTH)
-    return 4.0 + cast if is_plain else 0.0
+    return float(size) if is_plain else 0.0
 
 
 def _inner(model: ModelShape) -> float:
