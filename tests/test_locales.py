@@ -13,6 +13,7 @@ from easytune import (
     export_errors,
     i18n,
     inference_errors,
+    inspection_errors,
     registry_errors,
 )
 from easytune.webui.language import all_options
@@ -26,6 +27,7 @@ assert registry_errors.EntryMissing in errors.EasyTuneError.__subclasses__()
 assert deployment_errors.PortTaken in errors.EasyTuneError.__subclasses__()
 assert export_errors.ExportMissing in errors.EasyTuneError.__subclasses__()
 assert evaluation_errors.NotLonger in errors.EasyTuneError.__subclasses__()
+assert inspection_errors.ImportRefused in errors.EasyTuneError.__subclasses__()
 ERRORS = sorted(errors.EasyTuneError.__subclasses__(), key=lambda error: error.__name__)
 
 

@@ -18,6 +18,12 @@ Severity = Literal["critical", "high", "medium", "note"]
 """Critical ones refuse, high and medium ones warn, notes change nothing."""
 Verdict = Literal["passed", "warnings", "refused"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "note")
+IMPORT_RECORD = "record.json"
+"""In the folder of an accepted import: an `ImportRecord`."""
+INCOMING = ".incoming-"
+"""How the names of quarantines begin, which nobody takes for models."""
+MODEL = "model"
+"""The files themselves, below a quarantine or the folder of an import."""
 UNSEEN = ("intent", "triggers", "training", "template_logic")
 """What no check of files and a few prompts can see; texts `inspection.unseen.<code>`."""
 
@@ -215,11 +221,17 @@ class ImportRecord(_Record):
     name: str
     kind: Literal["adapter", "model"]
     source: str
-    base: Pinned | None
+    folder: str = "model"
+    """Where the files lie, beside the record."""
+    base: str = ""
+    """Id of the base model that the user chose: the adapter's own word is never followed."""
+    base_title: str = ""
+    base_folder: str = ""
+    base_fingerprint: str = ""
     verdict: Verdict
     findings: tuple[Finding, ...]
     files: tuple[CheckedFile, ...]
-    imported: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     author: str = ""
 
 

@@ -7,6 +7,7 @@ renamed, so that a reader never meets half a job.
 import os
 import platform
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -151,21 +152,30 @@ def create(runs: Path, job: Job) -> JobFolder:
     return JobFolder(create_named(runs, job, run_name(job.config), job.created))
 
 
-def create_named(parent: Path, order: BaseModel, name: str, created: datetime) -> Path:
+def create_named(
+    parent: Path,
+    order: BaseModel,
+    name: str,
+    created: datetime,
+    fill: Callable[[Path], None] = lambda draft: None,
+) -> Path:
     """Write the folder of any job whole, and return it. Its name sorts by `created`.
 
-    `order` becomes its `job.yaml`. Raises FolderUnwritable.
+    `order` becomes its `job.yaml`; `fill` adds what else belongs into it before anybody sees it.
+    Raises FolderUnwritable.
     """
+    stem = f"{created:%Y%m%d-%H%M%S-%f}"[:-3] + f"-{slug(name)}"
     try:
-        return _write(parent, order, f"{created:%Y%m%d-%H%M%S-%f}"[:-3] + f"-{slug(name)}")
+        return _write(parent, order, stem, fill)
     except OSError as error:
         raise FolderUnwritable(str(parent), error.strerror or str(error)) from error
 
 
-def _write(parent: Path, order: BaseModel, stem: str) -> Path:
+def _write(parent: Path, order: BaseModel, stem: str, fill: Callable[[Path], None]) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     draft = parent / f".{stem}.{os.getpid()}"
     draft.mkdir()
+    fill(draft)
     write(JobFolder(draft), order)
     return rename_free(draft, parent / stem)
 

@@ -59,6 +59,11 @@ def hosts(home_folder: Path) -> Path:
     return home_folder / "hosts"
 
 
+def inspections(home_folder: Path) -> Path:
+    """Return the folder with one folder per check of an import."""
+    return home_folder / "inspections"
+
+
 def imports(home_folder: Path) -> Path:
     """Return the folder with models and adapters that came from elsewhere."""
     return home_folder / "imports"

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from easytune import quantities
-from easytune.cli import models_show
+from easytune.cli import models_import, models_show
 from easytune.cli.data_words import owner, print_json, screen
 from easytune.i18n import t
 from easytune.services import registry_comparison
@@ -48,6 +48,8 @@ def run(args: argparse.Namespace, lang: str) -> int:
             return _trash(args, models, lang)
         case "verify":
             return _verify(args, models, lang)
+        case "import":
+            return models_import.run(args, args.home, models.catalogue, lang)
         case _:
             return _change(args, models, lang)
 

@@ -4,16 +4,17 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from easytune.cli import models_import
 from easytune.i18n import t
 from easytune.services.registry_entry import KINDS, SORTS, STAGES
 
 ACTIONS = (
     "list", "show", "compare", "tag", "note", "stage", "rename", "keep", "current", "rollback",
-    "delete", "trash", "verify",
+    "delete", "trash", "verify", "import",
 )  # fmt: skip
 FLAGS = (
-    "all", "base", "json", "kind", "name", "remove", "reverse", "search", "sort",
-    "stage", "tag", "yes",
+    "accept-warnings", "all", "base", "convert-pickle", "json", "kind", "name", "remove",
+    "reverse", "search", "sort", "stage", "tag", "yes",
 )  # fmt: skip
 """What unknown flags are compared with."""
 Make = Callable[[Any, str], argparse.ArgumentParser]
@@ -118,4 +119,5 @@ _FILL: dict[str, Callable[[argparse.ArgumentParser, str], None]] = {
     "delete": _add_delete,
     "trash": _add_trash,
     "verify": _add_version,
+    "import": models_import.add,
 }

@@ -22,6 +22,7 @@ from easytune.errors import (
 )
 from easytune.generation import SamplingSection
 from easytune.inference_errors import BaseMissing, ModelUnknown
+from easytune.inspection_errors import ImportBaseChanged
 from easytune.services import discovery, dressing, pairing
 from easytune.services.discovery import Folders, Found, Mark
 from easytune.services.evidence import ENDED
@@ -181,6 +182,9 @@ class Catalogue:
         for title, folder in discovery.exported(self._home):
             if model := self._model(str(folder), folder, "merged"):
                 found.append(replace(model, title=title))
+        for title, folder in discovery.imported(self._home):
+            if model := self._model(str(folder), folder):
+                found.append(replace(model, title=title))
         for summary in self._runs.list():
             found += self._of_run(summary)
         models = [model for model in found if model is not None and not _is_partial(model)]
@@ -319,6 +323,9 @@ def _misfit(adapter: Path, base: Path) -> EasyTuneError | None:
         pairing.check(adapter, base)
     except (AdapterMismatch, ModelIncomplete) as problem:
         return problem
+    chosen = pairing.pinned_base(adapter)
+    if chosen and chosen != model_files.fingerprint(base):
+        return ImportBaseChanged(model=adapter.parent.name, base=str(base))
     return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from easytune import checkpoints, demo, model_files, model_hubs, paths, records
 from easytune.errors import EasyTuneError, ModelIncomplete, ModelPickled, RemoteCodeRefused
 from easytune.export_files import CERTIFICATE, ExportFolder
+from easytune.inspection_files import IMPORT_RECORD, MODEL
 from easytune.job import NAME_FILE
 from easytune.services import pairing
 
@@ -64,6 +65,14 @@ def whole_models(home: Path) -> Iterator[tuple[str, Path]]:
         if folder.name != "demo":
             yield folder.name, folder
     yield from _hub_cache()
+
+
+def imported(home: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (title, folder) of what came from elsewhere and was accepted after its check."""
+    for folder in _subfolders(paths.imports(home)):
+        record = records.read(folder / IMPORT_RECORD) or {}
+        if record.get("verdict") in ("passed", "warnings"):
+            yield str(record.get("name") or folder.name), folder / MODEL
 
 
 def exported(home: Path) -> Iterator[tuple[str, Path]]:

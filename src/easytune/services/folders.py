@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from easytune import locks, paths
 from easytune.evaluation_files import EvaluationFolder
 from easytune.export_files import ExportFolder
+from easytune.inspection_files import InspectionFolder
 from easytune.job import Job, JobFolder
 
 F = TypeVar("F", bound=JobFolder)
@@ -39,10 +40,20 @@ def export_folders(home: Path) -> list[ExportFolder]:
     return _folders_in(paths.exports(home), ExportFolder)
 
 
+def inspection_folders(home: Path) -> list[InspectionFolder]:
+    """Return the folder of every check of an import, oldest first."""
+    return _folders_in(paths.inspections(home), InspectionFolder)
+
+
 def all_jobs(home: Path) -> list[JobFolder]:
-    """Return the folders of all jobs that take turns: runs, evaluations, exports; oldest first."""
+    """Return the folders of all jobs that take turns, of every kind; oldest first."""
     # A folder's name begins with the moment when its job was asked for.
-    every = [*all_folders(home), *evaluation_folders(home), *export_folders(home)]
+    every = [
+        *all_folders(home),
+        *evaluation_folders(home),
+        *export_folders(home),
+        *inspection_folders(home),
+    ]
     return sorted(every, key=lambda folder: folder.id)
 
 
@@ -82,7 +93,7 @@ def order_of(folder: Ordered[Asked]) -> Asked | None:
 
 def is_readable(folder: JobFolder) -> bool:
     """Tell whether a worker will understand what the job is asked to do."""
-    if isinstance(folder, EvaluationFolder | ExportFolder):
+    if isinstance(folder, EvaluationFolder | ExportFolder | InspectionFolder):
         return order_of(folder) is not None
     return job_of(folder) is not None
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from easytune import records
 from easytune.evaluation_files import EvaluationFolder
 from easytune.export_files import ExportFolder
+from easytune.inspection_files import InspectionFolder
 from easytune.job import JobFolder
 from easytune.services import processes
 
@@ -15,6 +16,7 @@ LAUNCH_S = 20.0
 _ENTRIES: dict[type[JobFolder], str] = {
     EvaluationFolder: "easytune.engine.evaluator",
     ExportFolder: "easytune.engine.exporter",
+    InspectionFolder: "easytune.engine.inspector",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from easytune import model_files, records
 from easytune.errors import AdapterMismatch, EasyTuneError, ModelIncomplete
 from easytune.inference_errors import AdapterPickled
+from easytune.inspection_files import IMPORT_RECORD, MODEL
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -22,8 +23,18 @@ def is_adapter(folder: Path) -> bool:
 
 
 def trained_on(folder: Path) -> str:
-    """Return the base model as the adapter names it, "" when it names none."""
+    """Return the base model as the adapter names it, "" when it names none.
+
+    Of an import that is the base which its user chose: a stranger's word is not followed.
+    """
+    if chosen := _record(folder).get("base"):
+        return str(chosen)
     return str(_config(folder).get("base_model_name_or_path") or "")
+
+
+def pinned_base(folder: Path) -> str:
+    """Return the fingerprint of the base that an import was checked with; "" for others."""
+    return str(_record(folder).get("base_fingerprint") or "")
 
 
 def problem_of(folder: Path) -> EasyTuneError | None:
@@ -69,6 +80,11 @@ def check(adapter: Path, base: Path) -> None:
             raise AdapterMismatch(str(adapter), f"{module} @pairing.shape")
     if found and not any(_last(module) in _ends(found) for module in wanted):
         raise AdapterMismatch(str(adapter), f"{next(iter(sorted(wanted)), '')} @pairing.absent")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """Return what is on record of an import; empty for any other folder."""
+    return (records.read(folder.parent / IMPORT_RECORD) or {}) if folder.name == MODEL else {}
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from easytune.errors import EasyTuneError
 from easytune.evaluation_files import EvaluationFolder
 from easytune.export_files import ExportFolder
 from easytune.generation import LoadingSection
+from easytune.inspection_files import InspectionFolder
 from easytune.job import JobFolder
 from easytune.services import folders, memory
 from easytune.shapes import Device
@@ -86,6 +87,8 @@ class Room:
             return _to_evaluate(folder)
         if isinstance(folder, ExportFolder):
             return _to_export(folder)
+        if isinstance(folder, InspectionFolder):
+            return _to_inspect(folder)
         order = folders.job_of(folder)
         if order is None:
             return None
@@ -116,6 +119,15 @@ def _to_export(folder: ExportFolder) -> Wanted | None:
     if order is None:
         return None
     need_gb = memory.smallest_gb(Path(order.sources[0].base_folder), LoadingSection())
+    return Wanted(folder.id, machine.device("auto"), need_gb)
+
+
+def _to_inspect(folder: InspectionFolder) -> Wanted | None:
+    """Return what the check of an import needs: its base in memory."""
+    order = folders.order_of(folder)
+    if order is None or order.base is None:
+        return None
+    need_gb = memory.smallest_gb(Path(order.base.folder), LoadingSection())
     return Wanted(folder.id, machine.device("auto"), need_gb)
 
 

@@ -1,0 +1,1 @@
+"""What loading an import in a job of its own tells: conversion, health card, behaviour."""

@@ -1,0 +1,39 @@
+"""Entry point of the check of an import: `python -m easytune.engine.inspector <folder>`.
+
+Everything heavy is imported inside `run`, after the first event, so that a page shows at once that
+the job is alive.
+"""
+
+import sys
+from pathlib import Path
+
+from easytune.engine import edge, failures
+from easytune.engine.reporting import Reporter
+from easytune.engine.stopping import StopSignal
+from easytune.events import Event, Failed
+from easytune.inspection_files import InspectionFolder
+
+
+def main() -> int:
+    """Check the import of the folder given on the command line."""
+    return run(edge.process_folder())
+
+
+def run(path: Path) -> int:
+    """Do what `job.yaml` in `path` says; return 0 when finished or stopped, 1 when failed."""
+    folder = InspectionFolder(path)
+
+    def work(report: Reporter, stop: StopSignal) -> Event:
+        order = edge.read(folder, folder.order)
+        from easytune.engine.inspecting import job
+
+        return job.inspect(order, folder, report, stop)
+
+    def failed(error: BaseException) -> Failed:
+        return failures.failed(error, None, folder.path)
+
+    return edge.run(folder, work, failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
