@@ -1,10 +1,12 @@
 """What an export will do, found out before it is queued: what must fail, fails at once."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from easytune import model_files, paths, records
+from easytune.errors import EasyTuneError
 from easytune.export import ExportConfig
-from easytune.export_errors import BaseChanged, BaseQuantized, ExportInvalid
+from easytune.export_errors import BaseChanged, BaseQuantized, ExportInvalid, TargetUnavailable
 from easytune.export_files import ExportOrder, Source
 from easytune.exporters import EXPORTERS, space
 from easytune.job import JobFolder
@@ -22,6 +24,13 @@ def compose(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrd
     the base is not the one that an adapter was trained on, BaseQuantized, ExportInvalid for options
     that do not fit the models, NotEnoughSpace, and what the exporter's `refuse` raises.
     """
+    order = _order(config, home, catalogue)
+    _require(order, home)
+    return order
+
+
+def _order(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrder:
+    """Return an order whose models are found and fit together. Raises as `compose`."""
     what = config.what
     names = tuple(dict.fromkeys(evaluation_order.absolute_model(name) for name in what.models))
     config = config.changed(what__models=names)
@@ -32,12 +41,56 @@ def compose(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrd
         _source(name, weight, home, catalogue) for name, weight in zip(names, weights, strict=True)
     )
     _check_together(config, sources)
-    order = ExportOrder(
+    return ExportOrder(
         config=config, sources=sources, allow_remote_code=evaluation_order.allows_code(home)
     )
-    EXPORTERS[what.target].refuse(config.options, order)
+
+
+def _require(order: ExportOrder, home: Path) -> None:
+    """Raise what `compose` says of a target and of the disk."""
+    target = order.config.what.target
+    if target not in EXPORTERS:
+        raise TargetUnavailable(f"@export.target.{target}.name", "@export.invalid.no_exporter")
+    _check_quantized(order)
+    EXPORTERS[target].refuse(order.config.options, order)
     space.require(order, paths.exports(home))
-    return order
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A target, whether the chosen models can be exported so on this machine, and how large."""
+
+    target: str
+    problem: EasyTuneError | None
+    needs_bytes: int | None
+    """Room on the disk that it takes while it is made; None where that is not known."""
+
+
+def offers(config: ExportConfig, home: Path, catalogue: Catalogue) -> list[Offer]:
+    """Return every target there is, each with what stands in its way.
+
+    What is wrong with the models themselves stands in the way of every target.
+    """
+    problem: EasyTuneError | None = None
+    order: ExportOrder | None = None
+    try:
+        order = _order(config, home, catalogue)
+    except EasyTuneError as error:
+        problem = error
+    return [_offer(target, order, problem, home) for target in EXPORTERS]
+
+
+def _offer(
+    target: str, order: ExportOrder | None, problem: EasyTuneError | None, home: Path
+) -> Offer:
+    if order is None:
+        return Offer(target, problem, None)
+    asked = order.model_copy(update={"config": order.config.changed(what__target=target)})
+    try:
+        _require(asked, home)
+    except EasyTuneError as error:
+        problem = error
+    return Offer(target, problem, space.needs_bytes(asked))
 
 
 def _source(name: str, weight: float, home: Path, catalogue: Catalogue) -> Source:
@@ -64,9 +117,14 @@ def _check_together(config: ExportConfig, sources: tuple[Source, ...]) -> None:
         raise ExportInvalid("what.models", "@export.invalid.other_base")
     if not first.is_adapter and config.what.strength != 1.0:
         raise ExportInvalid("what.strength", "@export.invalid.whole")
+
+
+def _check_quantized(order: ExportOrder) -> None:
+    """Raise BaseQuantized where whole weights shall be made of a quantized base."""
+    first = order.sources[0]
     content = records.read(Path(first.base_folder) / "config.json") or {}
     quantized = content.get("quantization_config")
-    if quantized and config.what.target not in _LEAVES_BASE:
+    if quantized and first.is_adapter and order.config.what.target not in _LEAVES_BASE:
         method = str(quantized.get("quant_method", "?")) if isinstance(quantized, dict) else "?"
         raise BaseQuantized(model=first.title, base=first.base, method=method)
 

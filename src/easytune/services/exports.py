@@ -20,6 +20,7 @@ from easytune.export_files import CERTIFICATE, Certificate, ExportFolder, Export
 from easytune.services import export_order, folders
 from easytune.services.catalogue import Catalogue
 from easytune.services.evidence import State
+from easytune.services.export_order import Offer
 from easytune.services.export_story import ExportFold, ExportStory
 from easytune.services.job_shelf import JobShelf, JobSummary, Kind
 
@@ -52,6 +53,10 @@ class Exports(JobShelf[ExportFolder, ExportOrder, ExportStory]):
         """Return the order that `submit` would queue, without queueing. Raises as `submit`."""
         self._check_name(config.result.name)
         return export_order.compose(config, self._home, self._catalogue)
+
+    def offers(self, config: ExportConfig) -> list[Offer]:
+        """Return every target, each with what stands in its way: see `export_order.offers`."""
+        return export_order.offers(config, self._home, self._catalogue)
 
     def resume(self, export: str) -> str:
         """Queue an export that takes over what one before has written whole; return its id.

@@ -9,7 +9,7 @@ from easytune import i18n
 from easytune.webui import run_since
 from easytune.webui.context import Context
 from easytune.webui.language import label
-from easytune.webui.tabs import chat, compare, data, evaluate, runs, settings, train
+from easytune.webui.tabs import chat, compare, data, evaluate, export, runs, settings, train
 
 LANGUAGE_NAMES = {"en": "EN", "zh": "中文", "ja": "日本語", "ko": "한국어", "ru": "Русский"}
 _LOGO = (
@@ -44,6 +44,10 @@ def build(context: Context) -> gr.Blocks:
             compare_name: Any = label("app.tab_compare")
             with gr.Tab(compare_name, id="compare", elem_id="et-tab-compare") as compare_tab:
                 compare.build(context, compare_tab)
+            with gr.Tab(
+                label("app.tab_export"), id="export", elem_id="et-tab-export"
+            ) as export_tab:
+                export_timer = export.build(context, export_tab).timer
             with gr.Tab(label("app.tab_data"), id="data", elem_id="et-tab-data") as data_tab:
                 datasets = data.build(context, tabs, data_tab, training)
                 run_since.wire(panel, datasets)
@@ -53,10 +57,20 @@ def build(context: Context) -> gr.Blocks:
             with gr.Tab(settings_name, id="settings", elem_id="et-tab-settings") as settings_tab:
                 settings_timer = settings.build(context, settings_tab)
         _tick_where_open(
-            [train_tab, evaluate_tab, chat_tab, compare_tab, data_tab, runs_tab, settings_tab],
+            [
+                train_tab,
+                evaluate_tab,
+                chat_tab,
+                compare_tab,
+                export_tab,
+                data_tab,
+                runs_tab,
+                settings_tab,
+            ],
             {
                 "evaluate": evaluating.timer,
                 "chat": chat_timer,
+                "export": export_timer,
                 "runs": runs_timer,
                 "settings": settings_timer,
             },

@@ -9,9 +9,10 @@ import gradio as gr
 
 from easytune import config_file, job, paths
 from easytune.config import TrainConfig
-from easytune.config_file import Loaded, Shell
+from easytune.config_file import AnyConfig, Loaded, Shell
 from easytune.errors import FileMissing
 from easytune.evaluation import EvaluateConfig
+from easytune.export import ExportConfig
 from easytune.i18n import t
 from easytune.services.runs import Runs
 from easytune.webui.language import label
@@ -84,13 +85,15 @@ def open_saved(choice: str, runs: Runs, lang: str) -> Loaded[TrainConfig]:
     return config_file.load_file(file, lang)
 
 
-def texts(config: TrainConfig | EvaluateConfig, shell: Shell) -> tuple[str, str, str]:
+def texts(config: AnyConfig, shell: Shell) -> tuple[str, str, str]:
     """Return the YAML, the command line and the file name for a config."""
     match config:
         case TrainConfig():
             called = job.run_name(config)
         case EvaluateConfig():
             called = config.report.name or "evaluation"
+        case ExportConfig():
+            called = config.result.name or f"export-{config.what.target}"
     name = f"{job.slug(called)}.yaml"
     return config_file.dump(config), config_file.command(config, shell), name
 

@@ -7,8 +7,9 @@ import gradio as gr
 from easytune.evaluation import EvaluateConfig, options
 from easytune.webui import config_bar
 from easytune.webui.config_bar import ConfigBar
-from easytune.webui.evaluate_setup_choices import bundled
+from easytune.webui.evaluate_setup_choices import CONFIGS
 from easytune.webui.form import Form
+from easytune.webui.job_setup import bundled
 from easytune.webui.language import label
 
 PREFIX = "evaluate-"
@@ -45,7 +46,7 @@ class SetupPanel:
         for section in SECTIONS:
             self.form.accordion(section, *_further(section))
         with gr.Accordion(label("train.file"), open=False, elem_id="evaluate-section-file"):
-            self.file: ConfigBar = config_bar.build(bundled(), prefix="evaluate")
+            self.file: ConfigBar = config_bar.build(bundled(CONFIGS), prefix="evaluate")
         with gr.Row(elem_classes=["et-sticky"]):
             self.start = gr.Button(
                 label("evaluate.start"), variant="primary", elem_id="evaluate-start"

@@ -15,7 +15,6 @@ from easytune.webui.pickers import Choice
 HELD_OUT = "held-out:"
 CONFIGS = paths.CONFIGS / "evaluate"
 MOST_MODELS = 16
-BUNDLED, EARLIER = "configs", "evaluation"
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,6 @@ def metrics(lang: str) -> list[Choice]:
     from easytune import scoring
 
     return [(results_names.metric_name(name, lang), name) for name in scoring.MEASURES]
-
-
-def bundled() -> list[tuple[str, str]]:
-    """Return the configurations that ship with EasyTune."""
-    return [(file.name, f"{BUNDLED}:{file.name}") for file in sorted(CONFIGS.glob("*.yaml"))]
 
 
 def _models(models: Sequence[Model], chosen: Sequence[str], lang: str) -> list[Choice]:

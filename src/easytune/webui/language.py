@@ -17,7 +17,8 @@ from easytune.options import Option, declared
 
 STATIC_SECTIONS = (
     "app.", "monitor.", "form.", "train.", "option.", "data.", "chat.", "compare.", "settings.",
-    "datasets.", "dataset_work.", "steps.", "guide.", "costs.", "evaluate.", "results.", "deploy.",
+    "datasets.", "dataset_work.", "steps.", "guide.", "costs.", "evaluate.", "results.", "export.",
+    "deploy.",
 )  # fmt: skip
 GRADIO_LOCALES = {"zh": "zh-CN"}
 _translator = gr.I18n()

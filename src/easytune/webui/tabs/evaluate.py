@@ -7,9 +7,10 @@ import gradio as gr
 
 from easytune.webui import clicks, config_bar, results_panel
 from easytune.webui.context import Context
-from easytune.webui.evaluate_progress import ProgressHandlers, ProgressPanel
+from easytune.webui.evaluate_progress_view import EvaluationView
 from easytune.webui.evaluate_setup import SetupPanel
 from easytune.webui.evaluate_setup_handlers import SetupHandlers
+from easytune.webui.job_progress import ProgressHandlers, ProgressPanel
 from easytune.webui.language import label
 from easytune.webui.results_panel import ResultsPanel
 
@@ -57,7 +58,7 @@ class _Page:
             with gr.Column(scale=5, min_width=320, elem_id="evaluate-setup"):
                 self.setup = SetupPanel()
             with gr.Column(scale=6, min_width=320, elem_id="evaluate-beside"):
-                self.progress = ProgressPanel()
+                self.progress = ProgressPanel(EvaluationView())
         with gr.Column(elem_id="evaluate-results"):
             self.results: ResultsPanel = results_panel.build(context)
         self.relabel = gr.Button("", elem_id="evaluate-relabel")
@@ -116,7 +117,8 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     # the server. A page that went away meanwhile would lose the change.
     gr.on([setup.held.change, page.view.change], None, [setup.held, page.view], js=_KEEP)
     page.view.change(None, page.view, None, js=_SHOW)
-    look = ProgressHandlers(context).wire(page.progress, page.evaluation)
+    progress = ProgressHandlers(context, context.evaluations, page.progress)
+    look = progress.wire(page.evaluation)
     edited: dict[str, Any] = {
         "fn": fills.edited, "inputs": [file.shell, setup.held, *form.inputs],
         "outputs": [*form.outputs, file.yaml, file.command, file.file_name, setup.held], **now,
