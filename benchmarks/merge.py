@@ -109,10 +109,12 @@ def _copy(base: Path, adapter: Path, target: Path) -> None:
 
 
 def _products(base: Path, adapter: Path, target: Path) -> None:
+    import torch
+
     from easytune.engine import adapter_files
 
     for part in adapter_files.read(adapter).parts.values():
-        part.b @ part.a
+        torch.mm(part.b, part.a)
 
 
 def _merge(base: Path, adapter: Path, target: Path) -> None:

@@ -15,6 +15,9 @@ from easytune.options import Knob, Option, Section, declared
 Target = Literal[
     "adapter", "merged", "gguf", "onnx", "quantized", "ollama", "deployment", "hub"
 ]  # fmt: skip
+Strength = Annotated[float, Field(ge=0, le=1.5)]
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+"""Strengths that a curve has when nobody chooses others."""
 Merge = Literal["linear", "svd", "ties", "dare_linear", "dare_ties"]
 
 
@@ -45,6 +48,14 @@ class WhatSection(Section):
 
     seed: Annotated[int, Knob(level="expert")] = Field(default=42, ge=0)
     """The same seed drops the same numbers in DARE."""
+
+    strengths: Annotated[tuple[Strength, ...], Knob(level="expert")] = Field(
+        default=(), max_length=32
+    )
+    """Measures learning and forgetting at these strengths, and exports nothing. Empty: exports."""
+
+    rows: Annotated[str, Knob(level="expert")] = Field(default="", title="Rows to measure on")
+    """What learning is measured on: a dataset. Empty: rows that the run kept back."""
 
 
 class GateSection(Section):

@@ -169,6 +169,32 @@ class Certificate(_Record):
     """Set where it was pushed to a hub."""
 
 
+class StrengthPoint(_Record):
+    """What a model has learned and forgotten at one strength of its adapter."""
+
+    strength: float
+    loss: float | None
+    """Mean over the tokens of all answers to learn from, in nats; None without such rows."""
+    forgetting: float | None
+    """See `forgetting`, in nats per token; None where the probe cannot be read."""
+    low: float | None = None
+    high: float | None = None
+    """95% interval of `forgetting`."""
+    kl: float | None = None
+
+
+class StrengthCurve(_Record):
+    """The content of `out/strengths.json`, which grows with each strength that is measured."""
+
+    rows: str
+    """Test set that learning is measured on; "" where there is none."""
+    row_count: int = 0
+    probe: str
+    """Probe that forgetting is measured on."""
+    points: tuple[StrengthPoint, ...] = ()
+    """In the order of strength."""
+
+
 @dataclass(frozen=True)
 class ExportFolder(JobFolder):
     """The files of one export, and who writes each."""
@@ -193,6 +219,16 @@ class ExportFolder(JobFolder):
         """`out/certificate.json`: a `Certificate`, also where the gate did not pass."""
         return self.out / CERTIFICATE
 
+    @property
+    def strengths(self) -> Path:
+        """`out/strengths.json`: a `StrengthCurve`, where strengths are measured."""
+        return self.out / "strengths.json"
+
+    def curve(self) -> StrengthCurve | None:
+        """Return what has been measured at several strengths; None before the first."""
+        content = records.read(self.strengths)
+        return StrengthCurve.model_validate(content) if content is not None else None
+
     def order(self) -> ExportOrder:
         """Return what was asked for. Raises OSError, YAMLError, ValidationError."""
         return ExportOrder.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
@@ -206,7 +242,8 @@ def export_name(order: ExportOrder) -> str:
     """Return what an export is called: as chosen, else after its first model and its target."""
     what, more = order.config.what, len(order.sources) - 1
     model = order.sources[0].title + (f" +{more}" if more else "")
-    return order.config.result.name.strip() or f"{model} · {what.target}"
+    made = "0 … 1" if what.strengths else what.target
+    return order.config.result.name.strip() or f"{model} · {made}"
 
 
 def read_certificate(path: Path) -> Certificate | None:

@@ -78,7 +78,9 @@ def test_what_was_merged_passes_with_all_that_was_learned(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("number_format", ["bf16", "f16"])
-def test_rounding_passes(number_format: str, bench: Bench, tmp_path: Path) -> None:
+def test_rounding_to_half_precision_passes(
+    number_format: str, bench: Bench, tmp_path: Path
+) -> None:
     target = merged.merge(bench.base, bench.adapter, tmp_path / "half", number_format=number_format)
     found = bench.check(target, number_format)
     assert found.passed, found

@@ -9,7 +9,7 @@ from easytune.cli import arguments
 from easytune.config import TrainConfig
 from easytune.config_file import Config
 from easytune.evaluation import EvaluateConfig
-from easytune.export import ExportConfig
+from easytune.export import STRENGTHS, ExportConfig
 
 
 def config(args: argparse.Namespace, lang: str) -> TrainConfig:
@@ -38,6 +38,9 @@ def export(args: argparse.Namespace, lang: str) -> ExportConfig:
     args.file = Path(words.pop(0)) if is_file else None
     if words:
         setattr(args, "what.models", words)
+    if getattr(args, "what.strengths", None) == []:
+        # The flag alone asks for the usual ones.
+        setattr(args, "what.strengths", [str(one) for one in STRENGTHS])
     return _chosen(args, lang, ExportConfig)
 
 

@@ -8,7 +8,7 @@ from easytune import quantities
 from easytune.cli import chosen, job_follow, showing
 from easytune.cli.follow import clock
 from easytune.i18n import t
-from easytune.services import export_sheet
+from easytune.services import export_sheet, strength_sheet
 from easytune.services.catalogue import Catalogue
 from easytune.services.export_story import ExportStory
 from easytune.services.exports import Exports
@@ -25,6 +25,12 @@ def run(args: argparse.Namespace, lang: str) -> int:
     story, interrupted = job_follow.follow(exports, export, args.home, lang, "cli.export", _stage)
     if story.certificate is not None:
         _show(story, lang)
+    if (curve := story.folder.curve()) is not None:
+        print(f"\n{strength_sheet.sentence(curve, lang)}")
+        Console().print(job_follow.drawn(strength_sheet.table(curve, lang)), highlight=False)
+        print(strength_sheet.about(curve, lang))
+    if story.state == "finished" and story.order.config.what.strengths:
+        return 0
     if story.state == "finished":
         print(t("cli.export.finished", lang, folder=story.folder.artefact))
         return 0

@@ -36,6 +36,7 @@ def one(order: ExportOrder, scratch: Path) -> tuple[Path, float]:
     amount = what.strength * weights[0]
     if amount == 1 or not strength.can_be_halved(first):
         return first, amount
+    scratch.mkdir(parents=True, exist_ok=True)
     strength.scale(first, scratch / "adapter", amount)
     return scratch / "adapter", 1.0
 

@@ -60,6 +60,12 @@ class _Export:
     def run(self) -> Finished:
         """Do every phase."""
         self._prepare()
+        if self._order.config.what.strengths:
+            from easytune.engine.exporting import strengths
+
+            self._session.phase("probing")
+            strengths.measure(self._session)
+            return Finished()
         self._session.phase("writing")
         number_format = self._exporter.export(self._session, self._options)
         self._session.phase("checking")
