@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from playwright.sync_api import Error as PlaywrightError
 from xdist.scheduler import LoadScopeScheduling
 
-from easytune import locks, machine
+from easytune import locks, machine, settings
 from tests.patience import PATIENCE_MS, PATIENCE_S
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,6 +94,10 @@ class AppServer:
         self.log = home.parent / f"server-{self.port}.log"
         # Else every app would start a process with torch to measure how fast this machine is.
         (home / machine.SPEED_FILE).write_text('{"cpu": 60.0}')
+        if not (home / settings.FILE).exists():
+            # Else every app would start a process with torch that waits for a job.
+            waiting_for_nobody = settings.JobsSection(keep_worker_ready=False)
+            settings.save(home, settings.Settings(jobs=waiting_for_nobody))
         command = [
             sys.executable, "webui.py", "--no-browser", "--port", str(self.port),
             "--home", str(home), *flags,

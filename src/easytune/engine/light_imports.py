@@ -7,13 +7,13 @@ training one model in one process does not need. All of it is loaded when somebo
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 from easytune.engine import import_structure, late_compiler
-from easytune.import_hooks import Finder, Late
+from easytune.import_hooks import Change, Finder, Late
 
 _SHARDS = "torch.distributed.tensor"
 
@@ -71,16 +71,15 @@ def _with_late_tensors(module: ModuleType) -> None:
         vars(module)["tensor"] = Late(_SHARDS, ("DTensor",))
 
 
-def _with_sure_answer(module: ModuleType) -> None:
-    """Let the Trainer know without an import that no weight is a shard when nobody has shards."""
-    usual = getattr(module, "has_mixed_dtensor", None)
-    if usual is None:
-        return
+def _with_sure_answer(question: str) -> Change:
+    """Let the function `question` know without an import that nothing is a shard yet."""
 
-    def has_mixed_dtensor(tensors: Iterable[Any]) -> bool:
-        return _SHARDS in sys.modules and usual(tensors)
+    def change(module: ModuleType) -> None:
+        usual = getattr(module, question, None)
+        if usual is not None:
+            vars(module)[question] = lambda asked: _SHARDS in sys.modules and usual(asked)
 
-    vars(module)["has_mixed_dtensor"] = has_mixed_dtensor
+    return change
 
 
 def _without_draws_for_nothing(module: ModuleType) -> None:
@@ -103,9 +102,10 @@ _FINDER = Finder(
     },
     changes={
         **late_compiler.CHANGES,
+        "accelerate.utils.other": _with_sure_answer("model_has_dtensor"),
         "torch.distributed": _with_late_tensors,
         "torch.nn.init": _without_draws_for_nothing,
-        "transformers.trainer_optimizer": _with_sure_answer,
+        "transformers.trainer_optimizer": _with_sure_answer("has_mixed_dtensor"),
         "transformers.utils.import_utils": _with_less,
     },
     seeds={

@@ -22,6 +22,7 @@ from easytune.remedies import changes
 from easytune.services import data_links, dispatch, folders, launching, submission
 from easytune.services import evidence as proof
 from easytune.services.evidence import ACTIVE, ENDED, State
+from easytune.services.spare import Spare
 
 KEPT = 20
 # Longer than anybody takes to start a job.
@@ -73,9 +74,13 @@ class CheckStory:
 class Checks:
     """All launch checks of one home. Any number of processes may have one."""
 
-    def __init__(self, home: Path, worker: Sequence[str] = ()) -> None:
-        """Look at the checks under `home`. Tests give another `worker` command than our own."""
+    def __init__(self, home: Path, worker: Sequence[str] = (), spare: Spare | None = None) -> None:
+        """Look at the checks under `home`; `spare` may do the next one.
+
+        Tests give another `worker` command than our own.
+        """
         self._home = home
+        self._spare = spare
         self._worker = list(worker)
         self._runners: list[subprocess.Popen[bytes]] = []
         self._orders: dict[Path, Job] = {}
@@ -172,9 +177,8 @@ class Checks:
 
     def _launch(self, folder: JobFolder) -> None:
         self.close()
-        runner = launching.start_runner(folder, self._worker)
+        runner, _ = launching.launch(folder, self._worker, self._spare)
         self._runners.append(runner)
-        launching.begins(folder, runner)
 
     def _forget_old(self) -> None:
         for folder in folders.check_folders(self._home)[:-KEPT]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from easytune import locks, records
 from easytune.job import JobFolder
 from easytune.services import folders, launching, processes
+from easytune.services.spare import Spare
 
 LOCK = "dispatch.lock"
 TICK_S = 0.5
@@ -25,9 +26,13 @@ class Dispatcher:
     the folders, starts at most one job, and waits until its runner has the job's lock.
     """
 
-    def __init__(self, home: Path, worker: Sequence[str] = ()) -> None:
-        """Serve the queue of `home`. Tests give another `worker` command than the engine's."""
+    def __init__(self, home: Path, worker: Sequence[str] = (), spare: Spare | None = None) -> None:
+        """Serve the queue of `home`; `spare` waits for the next job while none runs.
+
+        Tests give another `worker` command than the engine's.
+        """
         self._home = home
+        self._spare = spare
         self._worker = list(worker)
         self._runners: list[subprocess.Popen[bytes]] = []
         self._retry_at: dict[Path, float] = {}
@@ -49,7 +54,10 @@ class Dispatcher:
                 return None
             self._clear_lost(found)
             folder = self._next(found)
-            if folder is None or self._must_wait_for_check():
+            if folder is None:
+                self._rest()
+                return None
+            if self._must_wait_for_check():
                 return None
             return folder.id if self._launch(folder) else None
 
@@ -63,6 +71,8 @@ class Dispatcher:
         self._closed.set()
         if self._thread:
             self._thread.join()
+        if self._spare:
+            self._spare.close()
 
     def _serve(self) -> None:
         while not self._closed.wait(TICK_S):
@@ -81,6 +91,11 @@ class Dispatcher:
         )
         return next((folder for folder in ready if folders.is_readable(folder)), None)
 
+    def _rest(self) -> None:
+        """Get ready for the next job, unless a launch check needs the machine."""
+        if self._spare and folders.running_check(self._home) is None:
+            self._spare.keep()
+
     def _must_wait_for_check(self) -> bool:
         """End the launch check that is going on, if any: a run needs the memory it holds."""
         check = folders.running_check(self._home)
@@ -90,9 +105,8 @@ class Dispatcher:
 
     def _launch(self, folder: JobFolder) -> bool:
         """Start the job's runner, and wait until it is seen to work or has ended."""
-        runner = launching.start_runner(folder, self._worker)
+        runner, begun = launching.launch(folder, self._worker, self._spare)
         self._runners.append(runner)
-        begun = launching.begins(folder, runner)
         if not begun:
             self._retry_at[folder.path] = time.monotonic() + RETRY_S
         return begun
@@ -104,5 +118,5 @@ class Dispatcher:
                 continue
             process = records.read(folder.process)
             if process and process.get("boot_id") == processes.boot_id():
-                processes.kill_marked(folder.path.resolve())
+                processes.kill_marked(process.get("mark") or folder.path.resolve())
                 self._cleared.add(folder.path)

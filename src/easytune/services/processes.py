@@ -141,12 +141,12 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> None:
     return time.sleep(seconds)
 
 
-def environment_of(folder: Path) -> dict[str, str]:
-    """Return the environment of a job that runs in `folder`, by which `kill_marked` finds it."""
+def environment_of(mark: Path | str) -> dict[str, str]:
+    """Return the environment of a job by whose mark, its folder, `kill_marked` finds it."""
     found = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     # The job runs in its own folder, where a relative path leads nowhere.
     paths = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, found))} if found else {}
-    return os.environ | paths | {MARK: str(folder)}
+    return os.environ | paths | {MARK: str(mark)}
 
 
 def terminate(process: subprocess.Popen[bytes]) -> None:
@@ -181,12 +181,13 @@ def kill_group_of(identity: Identity) -> None:
         _kill_group(identity.pid)
 
 
-def kill_marked(folder: Path) -> int:
+def kill_marked(mark: Path | str) -> int:
     """Kill what a job left behind when its runner was killed; return how many that were.
 
-    Found by the mark in the environment, which every descendant inherits. Linux only.
+    Found by the mark in the environment, which every descendant inherits: the job's folder, or
+    what `process.json` says. Linux only.
     """
-    return _kill_until_none(lambda: _marked(folder)) if sys.platform == "linux" else 0
+    return _kill_until_none(lambda: _marked(mark)) if sys.platform == "linux" else 0
 
 
 def descendants(pid: int) -> list[int]:
@@ -232,9 +233,9 @@ def _pids() -> list[int]:
     return [int(entry) for entry in os.listdir(_PROC) if entry.isdigit()]
 
 
-def _marked(folder: Path) -> list[int]:
-    mark = f"{MARK}={folder}".encode()
-    return [pid for pid in _pids() if pid != os.getpid() and mark in _environment(pid)]
+def _marked(mark: Path | str) -> list[int]:
+    wanted = f"{MARK}={mark}".encode()
+    return [pid for pid in _pids() if pid != os.getpid() and wanted in _environment(pid)]
 
 
 def _environment(pid: int) -> list[bytes]:

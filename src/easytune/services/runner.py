@@ -36,21 +36,27 @@ def main(arguments: list[str]) -> None:
     """Run the job in the folder named first. Tests put another worker's command after `--`."""
     folder = Path(arguments[0]).resolve()
     worker = arguments[2:] or [sys.executable, "-m", "easytune.engine.worker", str(folder)]
+    attempt(Runner(folder, worker))
+
+
+def attempt(runner: "Runner") -> None:
+    """Run a job, unless somebody does or has done that, or nobody shall."""
+    folder = runner.folder
     lock = locks.hold(folder / LOCK)
     if lock is None:
         return
     with lock:
         # Looked at only with the lock in hand: whoever held it before may have done the job.
         if not any((folder / name).exists() for name in (REVOKED, PROCESS, EXIT)):
-            Runner(folder, worker).run()
+            runner.run()
 
 
 class Runner:
     """One attempt at one job."""
 
     def __init__(self, folder: Path, command: list[str]) -> None:
-        """Prepare to run `command` for the job in `folder`, whose lock the caller holds."""
-        self._folder = folder
+        """Prepare to run `command` for the job in `folder`; see `attempt`."""
+        self.folder = folder
         self._command = command
         self._stage: Stage | None = None
         self._since = 0.0
@@ -67,16 +73,20 @@ class Runner:
         except OSError as problem:
             outcome = {"returncode": None, "signal": None, "error": str(problem)}
         ending = {"oom_kills": oom.rise(kills), "began": began, "ended": attending.now()}
-        attending.record_end(self._folder / EXIT, outcome | ending)
+        attending.record_end(self.folder / EXIT, outcome | ending)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return attending.start(self._folder, self._command, self._folder / LOG)
+        return attending.start(self.folder, self._command, self.folder / LOG)
+
+    def _mark(self) -> dict[str, str]:
+        """Return by what `processes.kill_marked` finds the job, where that is not its folder."""
+        return {}
 
     def _watch(self, worker: subprocess.Popen[bytes]) -> int:
         """Wait for the worker's end, whatever it takes, and leave nothing of it behind."""
         guard = processes.guard(worker)
         try:
-            records.write(self._folder / PROCESS, attending.identities(worker.pid))
+            records.write(self.folder / PROCESS, attending.identities(worker.pid) | self._mark())
             while (code := processes.reap(worker)) is None:
                 self._escalate(worker)
                 processes.wait(worker, POLL_S)
@@ -103,9 +113,9 @@ class Runner:
         """Return how we were asked to stop; None while nobody has."""
         if self._signalled:
             return Order(grace_s=0)
-        if not (self._folder / STOP).exists():
+        if not (self.folder / STOP).exists():
             return None
-        wish = records.read(self._folder / STOP) or {}
+        wish = records.read(self.folder / STOP) or {}
         usual = Order(grace_s=0, kill_after_s=5) if wish.get("mode") == "now" else Order()
         return Order(
             _seconds(wish.get("grace_s"), usual.grace_s),
@@ -115,7 +125,7 @@ class Runner:
     def _enter(self, stage: Stage) -> None:
         self._stage, self._since = stage, time.monotonic()
         try:
-            records.write(self._folder / STOPPING, {"stage": stage, "since": attending.now()})
+            records.write(self.folder / STOPPING, {"stage": stage, "since": attending.now()})
         except OSError:
             # A full disk must not keep us from stopping the job.
             return

@@ -21,6 +21,7 @@ from easytune.services.presets import Presets
 from easytune.services.registry import Registry
 from easytune.services.runs import Runs
 from easytune.services.safety import Remedies
+from easytune.services.spare import Spare
 from easytune.services.store import Store
 from easytune.services.votes import Votes
 
@@ -54,13 +55,13 @@ class Context:
     @classmethod
     def of(cls, home: Path, default_language: str = i18n.DEFAULT_LANGUAGE) -> "Context":
         """Return the services of a home. What goes on by itself begins with `start`."""
-        runs, store = Runs(home), Store(home)
+        runs, store, spare = Runs(home), Store(home), Spare(home)
         chat = Chat(home, runs)
         evaluations = Evaluations(home, runs, chat.catalogue)
         return cls(
             home=home,
             runs=runs,
-            dispatcher=Dispatcher(home),
+            dispatcher=Dispatcher(home, spare=spare),
             chat=chat,
             conversations=Conversations(store),
             presets=Presets(home),
@@ -69,7 +70,7 @@ class Context:
             votes=Votes(store),
             datasets=Datasets(home, runs),
             advice=Advice(home),
-            checks=Checks(home),
+            checks=Checks(home, spare=spare),
             evaluations=evaluations,
             registry=Registry(home, store, runs, chat.catalogue, evaluations),
             exports=Exports(home, chat.catalogue),
