@@ -11,6 +11,7 @@ from easytune import (
     errors,
     evaluation_errors,
     export_errors,
+    hub_errors,
     i18n,
     inference_errors,
     inspection_errors,
@@ -26,6 +27,7 @@ assert inference_errors.PromptEmpty in errors.EasyTuneError.__subclasses__()
 assert registry_errors.EntryMissing in errors.EasyTuneError.__subclasses__()
 assert deployment_errors.PortTaken in errors.EasyTuneError.__subclasses__()
 assert export_errors.ExportMissing in errors.EasyTuneError.__subclasses__()
+assert hub_errors.HubRefused in errors.EasyTuneError.__subclasses__()
 assert evaluation_errors.NotLonger in errors.EasyTuneError.__subclasses__()
 assert inspection_errors.ImportRefused in errors.EasyTuneError.__subclasses__()
 ERRORS = sorted(errors.EasyTuneError.__subclasses__(), key=lambda error: error.__name__)

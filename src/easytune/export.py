@@ -100,6 +100,7 @@ class ExportConfig(BaseModel):
     gguf: exporters.gguf.Options = exporters.gguf.Options()
     ollama: exporters.ollama.Options = exporters.ollama.Options()
     deployment: exporters.deployment.Options = exporters.deployment.Options()
+    hub: exporters.hub.Options = exporters.hub.Options()
     gate: GateSection = GateSection()
     result: ResultSection = ResultSection()
 

@@ -30,10 +30,12 @@ def source(base: Path, adapter: Path | None = None, **facts: Any) -> Source:
     return Source.model_validate(given | facts)
 
 
-def order(home: Path, model: Source, target: str, **options: Any) -> ExportFolder:
+def order(
+    home: Path, model: Source, target: str, continues: str | None = None, **options: Any
+) -> ExportFolder:
     """Write the folder of an export that is asked for; `options` as `section__name=value`."""
     config = ExportConfig().changed(what__target=target, gate__prompts=6, **options)
-    asked = ExportOrder(config=config, sources=(model,))
+    asked = ExportOrder(config=config, sources=(model,), continues=continues)
     return ExportFolder(create_named(paths.exports(home), asked, target, asked.created))
 
 

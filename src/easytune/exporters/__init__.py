@@ -5,14 +5,14 @@ Whatever needs torch lies in `engine` and is imported inside `export` and `runti
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from easytune.exporters import adapter, deployment, gguf, merged, ollama, onnx, quantized
+from easytune.exporters import adapter, deployment, gguf, hub, merged, ollama, onnx, quantized
 
 if TYPE_CHECKING:
     from easytune.engine.exporting.session import Session
     from easytune.engine.parity.runtime import Runtime
-    from easytune.export_files import ExportOrder
+    from easytune.export_files import Certificate, ExportOrder, Parity, Published
     from easytune.options import Section
 
 
@@ -50,6 +50,21 @@ class Exporter(Protocol):
         ...
 
 
+@runtime_checkable
+class Publisher(Protocol):
+    """What an exporter has besides, whose artefact leaves this machine once it is proved."""
+
+    def describe(
+        self, session: "Session", options: Any, number_format: str, parity: "tuple[Parity, ...]"
+    ) -> None:
+        """Write into `session.work` what tells of the gate's figures."""
+        ...
+
+    def publish(self, session: "Session", options: Any, certificate: "Certificate") -> "Published":
+        """Send the artefact away and make sure that it arrived."""
+        ...
+
+
 EXPORTERS: dict[str, Exporter] = {
     "adapter": cast("Exporter", adapter),
     "merged": cast("Exporter", merged),
@@ -58,5 +73,6 @@ EXPORTERS: dict[str, Exporter] = {
     "gguf": cast("Exporter", gguf),
     "ollama": cast("Exporter", ollama),
     "deployment": cast("Exporter", deployment),
+    "hub": cast("Exporter", hub),
 }
 """By target; each is a section of `export.ExportConfig`, too."""

@@ -24,7 +24,7 @@ from easytune.export_files import (
     Parity,
     export_name,
 )
-from easytune.exporters import EXPORTERS, space
+from easytune.exporters import EXPORTERS, Publisher, space
 
 
 def export(
@@ -91,8 +91,31 @@ class _Export:
 
     def _finish(self, number_format: str, parity: tuple[Parity, ...]) -> None:
         """Write the certificate, and give the artefact its name when the gate has passed."""
-        session, part = self._session, self._folder.part
-        certificate = Certificate(
+        passed = all(one.passed for one in parity)
+        publisher = self._exporter if isinstance(self._exporter, Publisher) else None
+        if publisher and passed:
+            publisher.describe(self._session, self._options, number_format, parity)
+        certificate = self._certificate(number_format, parity)
+        if not passed:
+            records.write_text(self._folder.result, _text(certificate))
+            worst = next(one for one in parity if not one.passed)
+            raise ParityFailed(
+                worst.runtime, f"@export.parity.{worst.reason}", f"@export.advice.{worst.advice}"
+            )
+        if publisher:
+            published = publisher.publish(self._session, self._options, certificate)
+            certificate = certificate.model_copy(update={"published": published})
+        else:
+            # What has been sent is not taken back.
+            self._session.check_stop()
+        records.write_text(self._folder.part / CERTIFICATE, _text(certificate))
+        self._folder.part.rename(self._folder.artefact)
+        records.write_text(self._folder.result, _text(certificate))
+        self._forget_before()
+
+    def _certificate(self, number_format: str, parity: tuple[Parity, ...]) -> Certificate:
+        session = self._session
+        return Certificate(
             target=self._order.config.what.target,
             name=export_name(self._order),
             sources=self._order.sources,
@@ -104,18 +127,6 @@ class _Export:
             passed=all(one.passed for one in parity),
             notes=tuple(session.notes),
         )
-        text = certificate.model_dump_json(indent=1)
-        if not certificate.passed:
-            records.write_text(self._folder.result, text)
-            worst = next(one for one in parity if not one.passed)
-            raise ParityFailed(
-                worst.runtime, f"@export.parity.{worst.reason}", f"@export.advice.{worst.advice}"
-            )
-        records.write_text(part / CERTIFICATE, text)
-        session.check_stop()
-        part.rename(self._folder.artefact)
-        records.write_text(self._folder.result, text)
-        self._forget_before()
 
     def _forget_before(self) -> None:
         """Remove what the killed export left that this one has gone on from."""
@@ -159,6 +170,10 @@ def _sealed(path: Path, session: Session) -> str:
             digest.update(block)
         os.fsync(file.fileno())
     return digest.hexdigest()
+
+
+def _text(certificate: Certificate) -> str:
+    return certificate.model_dump_json(indent=1)
 
 
 def _options(order: ExportOrder) -> dict[str, dict[str, object]]:
