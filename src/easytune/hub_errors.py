@@ -48,7 +48,7 @@ class HubNameTaken(EasyTuneError):
 
 
 @dataclass(eq=False)
-class HubUnreachable(EasyTuneError):
+class HubNotReached(EasyTuneError):
     """The hub cannot be reached; nothing was sent."""
 
     hub: str

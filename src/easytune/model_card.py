@@ -14,7 +14,6 @@ from easytune import forgetting, hubs, records
 
 if TYPE_CHECKING:
     from easytune.export_files import ExportOrder, Parity, Source
-    from easytune.exporters.hub import Options
 
 # What of the training settings tells how the model came about.
 _SETTINGS = (
@@ -38,13 +37,13 @@ def card(order: "ExportOrder", number_format: str, parity: "tuple[Parity, ...]")
     Before the gate has spoken `number_format` and `parity` are empty, and the card says so.
     """
     options, first = order.config.hub, order.sources[0]
-    header = yaml.safe_dump(_header(order, options), sort_keys=False, allow_unicode=True)
+    header = yaml.safe_dump(_header(order), sort_keys=False, allow_unicode=True)
     name = options.repository.rpartition("/")[2] or first.title
-    facts = [*_what(order, number_format), *_training(order, options)]
+    facts = [*_what(order, number_format), *_training(order)]
     parts = [
         f"---\n{header}---\n\n# {_plain(name)}\n",
         _table(facts),
-        f"\n## Use it\n\n```python\n{_snippet(order, options)}\n```\n",
+        f"\n## Use it\n\n```python\n{_snippet(order)}\n```\n",
         _learned(first),
         _parity(parity),
         "\nMade with EasyTune.\n",
@@ -57,8 +56,8 @@ def base_id(source: "Source") -> str:
     return source.base if hubs.is_repository(source.base) else Path(source.base).name
 
 
-def _header(order: "ExportOrder", options: "Options") -> dict[str, Any]:
-    first = order.sources[0]
+def _header(order: "ExportOrder") -> dict[str, Any]:
+    options, first = order.config.hub, order.sources[0]
     found: dict[str, Any] = {}
     if hubs.is_repository(first.base):
         found["base_model"] = first.base
@@ -69,7 +68,7 @@ def _header(order: "ExportOrder", options: "Options") -> dict[str, Any]:
     found["pipeline_tag"] = "text-generation"
     found["tags"] = ["easytune", *(["lora"] if options.content == "adapter" else [])]
     # Only names that somebody can look up; a hub refuses others.
-    public = [name for name in _datasets(order, options) if hubs.is_repository(name)]
+    public = [name for name in _datasets(order) if hubs.is_repository(name)]
     return found | ({"datasets": public} if public else {})
 
 
@@ -96,7 +95,7 @@ def _what(order: "ExportOrder", number_format: str) -> Iterator[tuple[str, str]]
     yield "Made with", ", ".join(f"{name} {version}" for name, version in order.versions.items())
 
 
-def _training(order: "ExportOrder", options: "Options") -> Iterator[tuple[str, str]]:
+def _training(order: "ExportOrder") -> Iterator[tuple[str, str]]:
     config = _config(order.sources[0])
     for path, label in _SETTINGS:
         section, _, name = path.partition(".")
@@ -104,13 +103,13 @@ def _training(order: "ExportOrder", options: "Options") -> Iterator[tuple[str, s
         if value not in (None, "", []):
             shown = ", ".join(map(str, value)) if isinstance(value, list) else f"{value}"
             yield label, _plain(shown)
-    if names := _datasets(order, options):
+    if names := _datasets(order):
         yield "Datasets", ", ".join(f"`{_plain(name)}`" for name in names)
 
 
-def _datasets(order: "ExportOrder", options: "Options") -> list[str]:
+def _datasets(order: "ExportOrder") -> list[str]:
     """Return the names of what was trained on, where they may be told; never their folders."""
-    if not options.name_datasets:
+    if not order.config.hub.name_datasets:
         return []
     data = _config(order.sources[0]).get("data") or {}
     names = [str(name) for name in data.get("datasets") or ()]
@@ -154,7 +153,8 @@ def _config(source: "Source") -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _snippet(order: "ExportOrder", options: "Options") -> str:
+def _snippet(order: "ExportOrder") -> str:
+    options = order.config.hub
     repository = json.dumps(options.repository or "owner/name")
     if options.content == "merged":
         return _LOAD_MODEL.format(repository=repository)

@@ -21,9 +21,9 @@ from easytune.hub_errors import (
     HubNameInvalid,
     HubNameTaken,
     HubNotAllowed,
+    HubNotReached,
     HubTokenMissing,
     HubTokenRefused,
-    HubUnreachable,
 )
 from tests import push_hub
 from tests.engine import exported, merged
@@ -160,7 +160,7 @@ def test_every_refusal_says_what_to_do(
         _push(tmp_path, adapter)
     assert "hf_wrong" not in str(raised.value)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(HubUnreachable):
+    with pytest.raises(HubNotReached):
         _push(tmp_path, adapter)
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(HubTokenMissing):

@@ -10,7 +10,7 @@ import pytest
 from easytune import demo, hubs
 from easytune.engine.exporting import hub_export
 from easytune.engine.exporting.hub_files import Sent
-from easytune.hub_errors import HubNameTaken, HubTokenRefused, HubUnreachable
+from easytune.hub_errors import HubNameTaken, HubNotReached, HubTokenRefused
 from tests import modelscope_hub
 from tests.engine import exported
 from tests.modelscope_hub import TOKEN, Hub
@@ -52,7 +52,7 @@ def test_refusals_are_told_apart(hub: Hub, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(HubTokenRefused):
         _push(tmp_path / "two", files)
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(HubUnreachable):
+    with pytest.raises(HubNotReached):
         _push(tmp_path / "three", files)
 
 

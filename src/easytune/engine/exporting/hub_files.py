@@ -9,7 +9,7 @@ from pathlib import Path
 from easytune import hubs
 from easytune.engine.failures import first_line
 from easytune.errors import EasyTuneError
-from easytune.hub_errors import HubInterrupted, HubUnreachable
+from easytune.hub_errors import HubInterrupted, HubNotReached
 from easytune.hubs import Hub
 
 
@@ -68,7 +68,7 @@ def broken(error: Exception, hub: Hub, repository: str, sending: bool) -> EasyTu
     reason = first_line(error) or type(error).__name__
     if sending:
         return HubInterrupted(hub.title, repository, reason)
-    return HubUnreachable(hub.title, hubs.address(hub), reason)
+    return HubNotReached(hub.title, hubs.address(hub), reason)
 
 
 def git_blob(path: Path) -> str:

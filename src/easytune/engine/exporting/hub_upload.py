@@ -22,10 +22,10 @@ from easytune.hub_errors import (
     HubNameInvalid,
     HubNameTaken,
     HubNotAllowed,
+    HubNotReached,
     HubRefused,
     HubTokenMissing,
     HubTokenRefused,
-    HubUnreachable,
 )
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _told(error: Exception, hub: "Hub", repository: str) -> EasyTuneError:
     if isinstance(error, errors.HFValidationError):
         return HubNameInvalid(hub.title, repository)
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return HubUnreachable(hub.title, hubs.address(hub), first_line(error))
+        return HubNotReached(hub.title, hubs.address(hub), first_line(error))
     status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
     if status == _UNKNOWN:
         return HubTokenRefused(hub.title, hub.token_variable)
