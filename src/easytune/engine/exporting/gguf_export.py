@@ -1,5 +1,6 @@
 """The export to GGUF from beginning to end: merged weights, tokenizer, file, quantization."""
 
+import os
 import re
 import sys
 import unicodedata
@@ -146,11 +147,12 @@ def _convert_outside(session: "Session", target: Path, wanted: str) -> None:
     merged_model.write(session, merged)
     session.phase("converting")
     command = [sys.executable, str(converter), str(merged), "--outfile", str(target)]
+    # The converter belongs to the gguf package that lies beside it, not to the one installed here.
+    places = [str(folder / "gguf-py"), os.environ.get("PYTHONPATH", "")]
+    environment = {"PYTHONPATH": os.pathsep.join(filter(None, places))}
     tools.run(
-        session, _CONVERTER, [*command, "--outtype", wanted], seconds=4 * _HOUR,
-        # The converter belongs to the gguf package that lies beside it.
-        environment={"PYTHONPATH": str(folder / "gguf-py"), "NO_LOCAL_GGUF": ""},
-    )  # fmt: skip
+        session, _CONVERTER, [*command, "--outtype", wanted], 4 * _HOUR, environment=environment
+    )
 
 
 def _quantize(session: "Session", source: Path, target: Path, share: float, kind: str) -> None:
