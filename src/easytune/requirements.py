@@ -44,6 +44,8 @@ _MODULES = {
 }
 _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("model.method", "qlora"): ("bitsandbytes",),
+    ("deploy.engine", "vllm"): ("vllm",),
+    ("deploy.engine", "transformers"): ("openai",),
     ("model.hub", "modelscope"): ("modelscope",),
     ("memory.attention", "flash_attention_2"): ("flash-attn", GPU),
     ("memory.liger_kernel", True): ("liger-kernel", GPU),

@@ -47,7 +47,7 @@ def build(context: Context) -> gr.Blocks:
             with gr.Tab(
                 label("app.tab_export"), id="export", elem_id="et-tab-export"
             ) as export_tab:
-                export_timer = export.build(context, export_tab).timer
+                exporting = export.build(context, export_tab)
             with gr.Tab(label("app.tab_data"), id="data", elem_id="et-tab-data") as data_tab:
                 datasets = data.build(context, tabs, data_tab, training)
                 run_since.wire(panel, datasets)
@@ -70,11 +70,15 @@ def build(context: Context) -> gr.Blocks:
             {
                 "evaluate": evaluating.timer,
                 "chat": chat_timer,
-                "export": export_timer,
+                "export": exporting.timer,
                 "runs": runs_timer,
                 "settings": settings_timer,
             },
-            {"evaluate": evaluating.at_times, "data": datasets.timer},
+            {
+                "evaluate": evaluating.at_times,
+                "export": exporting.at_times,
+                "data": datasets.timer,
+            },
         )
         _show_no_progress(page, nowhere)
     return page

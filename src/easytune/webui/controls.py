@@ -22,7 +22,10 @@ RADIOS = ("model.method", "data.stage")
 # Texts with suggestions that depend on what is on this machine.
 PICKED = ("data.held_out_file",)
 # Texts that are typed, and never chosen.
-TYPED = ("report.name", "result.name", "judge.url", "judge.key_variable", "judge.rubric")
+TYPED = (
+    "deploy.name", "server.host", "report.name", "result.name", "judge.url", "judge.key_variable",
+    "judge.rubric",
+)  # fmt: skip
 NAMES = {"qlora": "QLoRA", "modelscope": "ModelScope", "wandb": "Weights & Biases"}
 
 

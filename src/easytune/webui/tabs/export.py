@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from easytune.webui import clicks, config_bar
+from easytune.webui import clicks, config_bar, deploy_panel
 from easytune.webui.context import Context
 from easytune.webui.export_setup import SetupPanel
 from easytune.webui.export_setup_handlers import SetupHandlers
@@ -15,7 +15,7 @@ from easytune.webui.job_progress import ProgressHandlers, ProgressPanel
 from easytune.webui.language import label
 
 # What builds each further view, beside the one that exports: name -> build(context).
-_PANELS: dict[str, Callable[[Context], Any]] = {}
+_PANELS: dict[str, Callable[[Context], Any]] = {deploy_panel.VIEW: deploy_panel.build}
 VIEWS = ("export", *_PANELS)
 # The browser shows one view and keeps the others: parts that Gradio takes away and brings back
 # forget what language they are in.
@@ -32,6 +32,8 @@ class ExportTab:
 
     timer: gr.Timer
     """Ticks while the tab is open."""
+    at_times: gr.Timer
+    """Ticks by itself while there is something to follow; to be stopped when the tab is left."""
 
 
 def build(context: Context, tab: gr.Tab) -> ExportTab:
@@ -39,7 +41,7 @@ def build(context: Context, tab: gr.Tab) -> ExportTab:
     with gr.Column(elem_id="et-export"):
         page = _Page(context)
     _wire(context, page, tab)
-    return ExportTab(page.progress.timer)
+    return ExportTab(page.progress.timer, page.panels[deploy_panel.VIEW].timer)
 
 
 # --- layout -----------------------------------------------------------------
@@ -60,9 +62,10 @@ class _Page:
                 self.setup = SetupPanel()
             with gr.Column(scale=6, min_width=320, elem_id="export-beside"):
                 self.progress = ProgressPanel(ExportView())
+        self.panels: dict[str, Any] = {}
         for name, build_panel in _PANELS.items():
             with gr.Column(elem_id=f"export-panel-{name}"):
-                build_panel(context)
+                self.panels[name] = build_panel(context)
         self.export = gr.Textbox("", visible="hidden", elem_id="export-shown-id")
         self.relabel = gr.Button("", elem_id="export-relabel")
 
@@ -118,6 +121,8 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     }  # fmt: skip
     opened = [*setup.filled, file.notices]
 
+    deploying = page.panels[deploy_panel.VIEW]
+    deploy_panel.follow(deploying, page.view, [tab.select, page.view.change, page.relabel.click])
     opens = gr.on([tab.select, page.relabel.click], **entered)
     opens.then(**edited).then(**look)
     gr.on([*form.edits(), file.shell.input], **edited)
