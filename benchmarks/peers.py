@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TORCH = "torch==2.13.0"
+# What a peer brings for pictures and sound is built for another torch, and fails when imported.
+_NOT_TEXT = ("torchvision", "torchaudio")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ def _install(home: Path, python: Path, packages: tuple[str, ...]) -> None:
     print(f"installing {', '.join(packages)} into {home}", file=sys.stderr)
     try:
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", TORCH, *packages], check=True)
+        pip = [str(python), "-m", "pip"]
+        subprocess.run([*pip, "install", "-q", TORCH, *packages], check=True)
+        subprocess.run([*pip, "uninstall", "-q", "-y", *_NOT_TEXT], check=True)
     except BaseException:
         # Half an environment would be taken for a whole one.
         shutil.rmtree(home, ignore_errors=True)

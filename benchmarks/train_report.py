@@ -9,6 +9,8 @@ from typing import Any
 OURS = "ours default"
 # Losses of the first step that differ by more are not those of the same training.
 SAME_LOSS = 1e-3
+# Their first step has other rows: packs are made before steps.
+_PACKS = ("trl packed", "llamafactory best")
 
 
 def summarised(rounds: list[dict[str, dict[str, Any]]], flops: float) -> dict[str, dict[str, Any]]:
@@ -49,11 +51,17 @@ def table(found: dict[str, dict[str, Any]], options: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for way, one in found.items():
-        loss = f"{one['first_loss']:.4f}" + ("" if one["agrees"] else " (differs)")
+        loss = f"{one['first_loss']:.4f}" + _remark(way, one["agrees"])
         share = f"{100 * one['share']:.0f}% of {one['limit_gflops']:.0f} GFLOP/s"
         cells = [way, loss, f"{one['speed']:.0f}", f"{one['ours_is']:.2f} x", share]
         lines.append(f"| {' | '.join(cells)} | {one['memory_gb']:.1f} |")
     return "\n".join(lines)
+
+
+def _remark(way: str, agrees: bool) -> str:
+    if way.startswith(_PACKS):
+        return " (other rows)"
+    return "" if agrees else " (differs)"
 
 
 def machine() -> dict[str, str]:
