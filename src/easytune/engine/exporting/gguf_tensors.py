@@ -126,7 +126,7 @@ def _sources(
     """Yield what the file is made of: name in the model, shape, parts."""
     experts: dict[str, dict[int, str]] = defaultdict(dict)
     for name, shape in shapes.items():
-        plain = _plain(name)
+        plain = text_name(name).replace(".block_sparse_moe.", ".mlp.")
         if _UNUSED.search(name) or _SEES.search(name) or _tied(plain, config):
             continue
         if match := _EXPERT.fullmatch(plain):
@@ -144,10 +144,10 @@ def _sources(
         yield whole, (len(ordered), *shapes[ordered[0]]), tuple(map(Part, ordered))
 
 
-def _plain(name: str) -> str:
-    """Return a tensor's name as a model that only reads and writes has it."""
+def text_name(name: str) -> str:
+    """Return a tensor's name as a model that only reads and writes text has it."""
     name = re.sub(r"^(model\.language_model|language_model\.model)\.", "model.", name)
-    return name.removeprefix("language_model.").replace(".block_sparse_moe.", ".mlp.")
+    return name.removeprefix("language_model.")
 
 
 def _tied(name: str, config: PretrainedConfig) -> bool:

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from easytune.data import tokenizer as tokenizers
 from easytune.data.tokenizer import ModelTokenizer
+from easytune.engine import hardware
 from easytune.engine.exporting import gguf_export, gguf_tensors, gguf_tokenizer, merged_model
 from easytune.engine.parity import llama_cpp
 from easytune.engine.parity.llama_cpp import LlamaCppRuntime
@@ -34,6 +35,8 @@ _READ_BY_TRANSFORMERS = (
     "stablelm", "gpt2", "nemotron",
 )  # fmt: skip
 """Families that transformers' reader brings back to the bit, given the model's configuration."""
+# Loading takes the tensors and the model that they become.
+_ROOM = 2.2
 _TEXTS = (
     "Hello world, how are you?",
     " The answer is 42, isn't it?\n\n- one\n- two\n",
@@ -79,6 +82,7 @@ def turned_back(
     reader = gguf.GGUFReader(file)
     found = {tensor.name: tensor for tensor in reader.tensors}
     state: dict[str, torch.Tensor] = {}
+    device, dtype = _place(reader)
     for planned in gguf_tensors.plan(shapes, config, family, gguf.GGMLQuantizationType.F32):
         tensor = found[planned.name]
         numbers = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
@@ -87,12 +91,13 @@ def turned_back(
             shape = shapes[part.name]
             # One matrix of several that the file keeps together.
             own = whole[number] if len(shape) < len(planned.shape) else whole
-            part.put_back(own, state.setdefault(part.name, torch.empty(shape)))
+            name = gguf_tensors.text_name(part.name)
+            part.put_back(own, state.setdefault(name, torch.empty(shape, dtype=dtype)))
     with torch.device("meta"):
         kind: Any = type(AutoModelForCausalLM.from_config(config))
     # Without a folder: the tensors are those given.
-    model = kind.from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
-    return model.eval()
+    model = kind.from_pretrained(None, config=config, state_dict=state, dtype=dtype)
+    return model.to(device).eval()
 
 
 def check_vocabulary(file: Path, tokenizer: ModelTokenizer) -> None:
@@ -132,7 +137,21 @@ def _both(
 
 def _read(file: Path, config: PretrainedConfig) -> Any:
     """Return the model that transformers' own GGUF reader makes of a file."""
-    model = AutoModelForCausalLM.from_pretrained(
-        str(file.parent), gguf_file=file.name, config=config, dtype=torch.float32
+    device, dtype = _place(gguf.GGUFReader(file))
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        str(file.parent), gguf_file=file.name, config=config, dtype=dtype
     )
-    return model.eval()
+    return model.to(device).eval()
+
+
+def _place(reader: gguf.GGUFReader) -> tuple[torch.device, torch.dtype]:
+    """Return where a file's model fits, and the number format in which it does.
+
+    In full precision where memory allows: rounding would be taken for an error of the file.
+    """
+    numbers = sum(int(tensor.n_elements) for tensor in reader.tensors)
+    best, processor = hardware.device("auto", "loading.device"), torch.device("cpu")
+    for device, dtype in ((best, torch.float32), (processor, torch.float32)):
+        if numbers * dtype.itemsize * _ROOM < hardware.free_memory_gb(device) * 1e9:
+            return device, dtype
+    return processor, torch.bfloat16
