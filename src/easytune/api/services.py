@@ -14,6 +14,7 @@ from easytune.services.datasets import Datasets
 from easytune.services.deployments import Deployments
 from easytune.services.evaluations import Evaluations
 from easytune.services.exports import Exports
+from easytune.services.inspections import Inspections
 from easytune.services.registry import Registry
 from easytune.services.runs import Runs
 
@@ -45,6 +46,7 @@ class Services:
     registry: Registry
     deployments: Deployments
     exports: Exports
+    inspections: Inspections
     home: Path
 
     def model(self, name: str) -> Model:

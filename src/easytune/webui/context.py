@@ -16,6 +16,7 @@ from easytune.services.deployments import Deployments
 from easytune.services.dispatch import Dispatcher
 from easytune.services.evaluations import Evaluations
 from easytune.services.exports import Exports
+from easytune.services.inspections import Inspections
 from easytune.services.keys import Keys
 from easytune.services.presets import Presets
 from easytune.services.registry import Registry
@@ -47,6 +48,7 @@ class Context:
     evaluations: Evaluations
     registry: Registry
     exports: Exports
+    inspections: Inspections
     remedies: Remedies
     deployments: Deployments
     default_language: str = i18n.DEFAULT_LANGUAGE
@@ -74,6 +76,7 @@ class Context:
             evaluations=evaluations,
             registry=Registry(home, store, runs, chat.catalogue, evaluations),
             exports=Exports(home, chat.catalogue),
+            inspections=Inspections(home, chat.catalogue),
             remedies=Remedies(home, evaluations, chat.catalogue),
             deployments=Deployments(home, chat.catalogue),
             default_language=default_language,
@@ -81,6 +84,7 @@ class Context:
 
     def start(self) -> None:
         """Begin what goes on by itself: queued runs, unloading, serving what was cut off."""
+        self.inspections.sweep()
         self.dispatcher.start()
         self.chat.start()
         self.datasets.start()

@@ -185,6 +185,7 @@ def _api(context: Context) -> ASGIApp:
             registry=context.registry,
             deployments=context.deployments,
             exports=context.exports,
+            inspections=context.inspections,
             home=context.home,
         )
     )

@@ -31,7 +31,7 @@ def main() -> int:
     source, target = Path(sys.argv[1]), Path(sys.argv[2])
     locks = _lock(source)
     try:
-        count = _convert(source, target)
+        count = convert(source, target)
     # An edge: a stranger's file can break torch in any way, and each of them is a refusal.
     except BaseException as problem:  # noqa: BLE001
         target.unlink(missing_ok=True)
@@ -63,7 +63,11 @@ def _leave_network() -> bool:
     return both or libc.unshare(_NEW_NETWORK) == 0
 
 
-def _convert(source: Path, target: Path) -> int:
+def convert(source: Path, target: Path) -> int:
+    """Write the tensors of a pickle as safetensors; return how many there are.
+
+    Raises whatever torch raises for what is no plain table of tensors, and ValueError.
+    """
     loaded = torch.load(source, map_location="cpu", weights_only=True)
     tensors = dict(_tensors(loaded))
     if not tensors:
