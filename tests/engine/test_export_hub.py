@@ -1,6 +1,7 @@
 """Models pushed to a hub: gated here, sent whole, compared there; and every way it can fail."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from easytune import demo
+from easytune import demo, records
 from easytune.engine.exporting import job
 from easytune.engine.reporting import Reporter
 from easytune.engine.stopping import StopSignal
+from easytune.export_errors import BaseQuantized
 from easytune.export_files import ExportFolder
+from easytune.exporters import hub as exporter
 from easytune.hub_errors import (
     HubDiffers,
     HubNameInvalid,
@@ -96,6 +99,33 @@ def test_the_card_tells_what_was_trained_and_how_close_it_is(
     assert "/home/alice" not in card
     assert "1.2500" in card
     assert "Same answers" in card
+
+
+def test_the_card_is_shown_before_anything_is_written(adapter: Path, tmp_path: Path) -> None:
+    order = _order(tmp_path, adapter).order()
+
+    card = exporter.preview(order)
+
+    assert "Measured before anything is sent" in card
+    assert f'from_pretrained(base, "{NAME}")' in card
+    assert str(tmp_path) not in card
+
+
+def test_a_quantized_base_can_be_named_but_not_merged(
+    hub: Hub, adapter: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(demo.MODEL, base)
+    config = records.read(base / "config.json") or {}
+    records.write(base / "config.json", config | {"quantization_config": {"quant_method": "gptq"}})
+    model = exported.source(base, adapter)
+    whole = {"hub__repository": NAME, "hub__content": "merged"}
+    order = exported.order(tmp_path, model, "hub", **whole).order()
+
+    with pytest.raises(BaseQuantized):
+        exporter.refuse(order.config.hub, order)
+
+    exporter.refuse(order.config.changed(hub__content="adapter").hub, order)
 
 
 def test_a_killed_upload_shows_nothing_and_goes_on_without_sending_twice(

@@ -1,10 +1,12 @@
 """A model pushed to a hub with its model card, after it has passed the gate here."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from easytune import hubs, model_card, requirements
+from easytune import hubs, model_card, records, requirements
+from easytune.export_errors import BaseQuantized
 from easytune.exporters import adapter, merged
 from easytune.hub_errors import HubNameInvalid, HubTokenMissing
 from easytune.options import Knob, Section, when
@@ -67,15 +69,26 @@ def needs_bytes(options: Options, sizes: "Sizes") -> int:
 def refuse(options: Options, order: "ExportOrder") -> None:
     """Raise HubNameInvalid, HubTokenMissing, DependencyMissing, or what the content refuses."""
     hub = hubs.HUBS[options.hub]
-    if not hubs.is_repository(options.repository):
-        raise HubNameInvalid(hub.title, options.repository)
     requirements.require(order.config, "hub.hub")
     if not hubs.token(hub):
         raise HubTokenMissing(hub.title, hub.token_variable)
+    if not hubs.is_repository(options.repository):
+        raise HubNameInvalid(hub.title, options.repository)
     if options.content == "adapter":
         adapter.refuse(adapter.Options(), order)
     else:
         merged.refuse(merged.Options(), order)
+        _refuse_quantized(order)
+
+
+def _refuse_quantized(order: "ExportOrder") -> None:
+    """Raise BaseQuantized where nothing can be added to the weights of the base."""
+    first = order.sources[0]
+    config = records.read(Path(first.base_folder) / "config.json") or {}
+    found = config.get("quantization_config")
+    if first.is_adapter and isinstance(found, dict):
+        method = str(found.get("quant_method", "?"))
+        raise BaseQuantized(model=first.title, base=first.base, method=method)
 
 
 def export(session: "Session", options: Options) -> str:

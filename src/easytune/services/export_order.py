@@ -24,12 +24,12 @@ def compose(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrd
     the base is not the one that an adapter was trained on, BaseQuantized, ExportInvalid for options
     that do not fit the models, NotEnoughSpace, and what the exporter's `refuse` raises.
     """
-    order = _order(config, home, catalogue)
+    order = found(config, home, catalogue)
     _require(order, home)
     return order
 
 
-def _order(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrder:
+def found(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrder:
     """Return an order whose models are found and fit together. Raises as `compose`."""
     what = config.what
     names = tuple(dict.fromkeys(evaluation_order.absolute_model(name) for name in what.models))
@@ -74,7 +74,7 @@ def offers(config: ExportConfig, home: Path, catalogue: Catalogue) -> list[Offer
     problem: EasyTuneError | None = None
     order: ExportOrder | None = None
     try:
-        order = _order(config, home, catalogue)
+        order = found(config, home, catalogue)
     except EasyTuneError as error:
         problem = error
     return [_offer(target, order, problem, home) for target in EXPORTERS]

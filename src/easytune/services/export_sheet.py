@@ -51,6 +51,9 @@ def _verdict(certificate: Certificate) -> str:
 
 
 def _sentences(certificate: Certificate, lang: str) -> Iterator[str]:
+    if (sent := certificate.published) is not None:
+        who = t(f"export.sent.{'private' if sent.private else 'public'}", lang)
+        yield t("export.sent.said", lang, url=sent.url, files=sent.files, who=who)
     for one in certificate.parity:
         yield t("export.sentence.ran", lang, runtime=one.runtime, version=one.version)
         if one.same_answers is not None:

@@ -7,6 +7,7 @@ with the runs: see `dispatch`. What all such jobs share is in `job_shelf`.
 from pathlib import Path
 
 from easytune import paths
+from easytune.errors import EasyTuneError
 from easytune.export import ExportConfig
 from easytune.export_errors import (
     ExportActive,
@@ -17,6 +18,7 @@ from easytune.export_errors import (
     SourceChanged,
 )
 from easytune.export_files import CERTIFICATE, Certificate, ExportFolder, ExportOrder, export_name
+from easytune.exporters import hub
 from easytune.services import export_order, folders
 from easytune.services.catalogue import Catalogue
 from easytune.services.evidence import State
@@ -53,6 +55,13 @@ class Exports(JobShelf[ExportFolder, ExportOrder, ExportStory]):
         """Return the order that `submit` would queue, without queueing. Raises as `submit`."""
         self._check_name(config.result.name)
         return export_order.compose(config, self._home, self._catalogue)
+
+    def model_card(self, config: ExportConfig) -> str:
+        """Return the card that would go to a hub with an export; "" where no model is found."""
+        try:
+            return hub.preview(export_order.found(config, self._home, self._catalogue))
+        except EasyTuneError:
+            return ""
 
     def offers(self, config: ExportConfig) -> list[Offer]:
         """Return every target, each with what stands in its way: see `export_order.offers`."""

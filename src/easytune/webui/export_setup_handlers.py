@@ -34,6 +34,8 @@ BLAMED = {
     "no_adapter": "what.models",
     "remote_code_refused": "what.models",
     "export_name_taken": "result.name",
+    "hub_name_invalid": "hub.repository",
+    "hub_token_missing": "hub.hub",
 }
 
 
@@ -90,6 +92,8 @@ class SetupHandlers(SetupDesk[ExportConfig]):
         offers, target = self._context.exports.offers(config), config.what.target
         free = space.free_bytes(paths.exports(self._context.home))
         said = export_view.facts(offers, target, free, lang)
+        if target == "hub":
+            said += export_view.model_card(self._context.exports.model_card(config), lang)
         earlier = {
             one.id: one
             for model in config.what.models

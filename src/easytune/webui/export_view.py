@@ -98,6 +98,15 @@ def facts(offers: Sequence[Offer], chosen: str, free_bytes: int, lang: str) -> s
     return f'<p class="et-fact">{escape(t("export.room", lang, need=need, free=free))}</p>'
 
 
+def model_card(text: str, lang: str) -> str:
+    """Return the model card as it will be sent, to be opened; "" without one."""
+    if not text:
+        return ""
+    title = escape(t("export.model_card", lang))
+    card = f"<summary>{title}</summary><pre>{escape(text)}</pre>"
+    return f'<details id="export-model-card">{card}</details>'
+
+
 def links(exports: Sequence[ExportSummary], lang: str) -> str:
     """Return the newest exports of a model, each a button that opens it."""
     if not exports:

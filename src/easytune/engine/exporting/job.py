@@ -191,4 +191,7 @@ def _figures(parity: tuple[Parity, ...]) -> Iterator[tuple[str, float]]:
 
 def target_merges(order: ExportOrder) -> bool:
     """Tell whether an export makes whole weights of base and adapter."""
-    return order.sources[0].is_adapter and order.config.what.target != "adapter"
+    config = order.config
+    if config.what.target == "hub":
+        return order.sources[0].is_adapter and config.hub.content == "merged"
+    return order.sources[0].is_adapter and config.what.target != "adapter"

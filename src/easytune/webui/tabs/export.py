@@ -126,7 +126,7 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     opens = gr.on([tab.select, page.relabel.click], **entered)
     opens.then(**edited).then(**look)
     gr.on([*form.edits(), file.shell.input], **edited)
-    gr.on(form.edits("what"), **offered)
+    gr.on([*form.edits("what"), *form.edits("hub")], **offered)
     setup.cards.click(fills.targeted, form.inputs, setup.filled, **(now | clicks.EACH)).then(
         **edited
     )
