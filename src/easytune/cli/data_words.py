@@ -1,7 +1,6 @@
 """What the commands on datasets have in common: names of versions, words, JSON."""
 
 import argparse
-import getpass
 import json
 import sys
 from typing import Any
@@ -12,6 +11,7 @@ from easytune.data.stored import PREFIX, Reference, StoredRow
 from easytune.data.versions.manifest import VersionFacts
 from easytune.dataset_errors import DatasetUnknown
 from easytune.i18n import t
+from easytune.services import account
 
 WIDE = 160
 
@@ -34,16 +34,7 @@ def named(version: VersionFacts) -> str:
 
 def author(args: argparse.Namespace) -> str:
     """Return who makes a version: `--author`, else the name that this user has on the machine."""
-    return owner() if args.author is None else args.author
-
-
-def owner() -> str:
-    """Return the name that this user has on the machine."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        # A container may give the user no name.
-        return ""
+    return account.user() if args.author is None else args.author
 
 
 def screen() -> Console:

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from easytune import quantities
 from easytune.cli import models_import, models_show
-from easytune.cli.data_words import owner, print_json, screen
+from easytune.cli.data_words import print_json, screen
 from easytune.i18n import t
-from easytune.services import registry_comparison
+from easytune.services import account, registry_comparison
 from easytune.services.catalogue import Catalogue
 from easytune.services.evaluations import Evaluations
 from easytune.services.registry import Edit, Registry
@@ -113,7 +113,7 @@ def _compare(args: argparse.Namespace, models: Models, lang: str) -> int:
 
 def _change(args: argparse.Namespace, models: Models, lang: str) -> int:
     """Change what people say about a version, and tell how it stands then."""
-    registry, who = models.registry, owner()
+    registry, who = models.registry, account.user()
     match args.action:
         case "tag":
             entry = registry.tag(args.version, args.tags, args.remove, who)
@@ -153,7 +153,7 @@ def _delete(args: argparse.Namespace, models: Models, lang: str) -> int:
             print(models_show.needed_by(one, lang))
         print(t("models.cli.confirm", lang, version=entry.ref), file=sys.stderr)
         return REFUSED
-    item = models.registry.delete(entry.key, owner(), confirmed=args.yes)
+    item = models.registry.delete(entry.key, account.user(), confirmed=args.yes)
     said = {"version": entry.ref, "item": item}
     if args.json:
         print_json(said)
@@ -165,7 +165,7 @@ def _delete(args: argparse.Namespace, models: Models, lang: str) -> int:
 def _trash(args: argparse.Namespace, models: Models, lang: str) -> int:
     trash = models.registry.trash
     if args.work == "restore" and args.item:
-        found = models.registry.restore(args.item, owner())
+        found = models.registry.restore(args.item, account.user())
         print(t("models.trash.restored", lang, title=found.title))
         return 0
     there = trash.list()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from easytune import paths
 from easytune.cli import job_follow, showing
-from easytune.cli.data_words import owner, print_json
+from easytune.cli.data_words import print_json
 from easytune.i18n import t
-from easytune.services import inspection_sheet
+from easytune.services import account, inspection_sheet
 from easytune.services.catalogue import Catalogue
 from easytune.services.inspection_story import InspectionStory
 from easytune.services.inspections import Inspections
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, home: Path, catalogue: Catalogue, lang: str) -
         args.base,
         name=args.name,
         convert_pickle=args.convert_pickle,
-        author=owner(),
+        author=account.user(),
     )
     story, interrupted = inspections.story(inspection), False
     if not story.has_ended:
@@ -77,7 +77,7 @@ def _decide(args: argparse.Namespace, inspections: Inspections, story: Inspectio
         return REFUSED
     accepted = story.verdict == "passed" or (story.verdict == "warnings" and args.accept_warnings)
     if story.can_import and accepted:
-        inspections.accept(story.id, warnings=args.accept_warnings, who=owner())
+        inspections.accept(story.id, warnings=args.accept_warnings, who=account.user())
         return 0
     inspections.discard(story.id)
     return WARNED if story.is_whole and story.verdict == "warnings" else REFUSED

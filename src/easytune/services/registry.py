@@ -131,6 +131,13 @@ class Registry:
         """Return what depends on a version, what goes on now first. Raises EntryMissing."""
         return self.dependents.of(self.get(ref))
 
+    def kept_steps(self, run_id: str) -> set[int]:
+        """Return the steps of a run's checkpoints that are versions."""
+        with self._store.read() as session:
+            keys = self._rows(session).checkpoints()
+        begins = f"{registry_scan.CHECKPOINT}{run_id}@"
+        return {int(key.removeprefix(begins)) for key in keys if key.startswith(begins)}
+
     # --- changing -----------------------------------------------------------
 
     def edit(self, ref: str, edit: Edit, who: str = "", revision: int | None = None) -> Entry:

@@ -9,7 +9,17 @@ from easytune import i18n
 from easytune.webui import run_since
 from easytune.webui.context import Context
 from easytune.webui.language import label
-from easytune.webui.tabs import chat, compare, data, evaluate, export, runs, settings, train
+from easytune.webui.tabs import (
+    chat,
+    compare,
+    data,
+    evaluate,
+    export,
+    models,
+    runs,
+    settings,
+    train,
+)
 
 LANGUAGE_NAMES = {"en": "EN", "zh": "中文", "ja": "日本語", "ko": "한국어", "ru": "Русский"}
 _LOGO = (
@@ -51,6 +61,9 @@ def build(context: Context) -> gr.Blocks:
             with gr.Tab(label("app.tab_data"), id="data", elem_id="et-tab-data") as data_tab:
                 datasets = data.build(context, tabs, data_tab, training)
                 run_since.wire(panel, datasets)
+            models_name: Any = label("app.tab_models")
+            with gr.Tab(models_name, id="models", elem_id="et-tab-models") as models_tab:
+                models_timer = models.build(context, tabs, models_tab, panel, datasets)
             with gr.Tab(label("app.tab_runs"), id="runs", elem_id="et-tab-runs") as runs_tab:
                 runs_timer = runs.build(context, tabs, runs_tab, panel)
             settings_name: Any = label("app.tab_settings")
@@ -64,6 +77,7 @@ def build(context: Context) -> gr.Blocks:
                 compare_tab,
                 export_tab,
                 data_tab,
+                models_tab,
                 runs_tab,
                 settings_tab,
             ],
@@ -78,6 +92,7 @@ def build(context: Context) -> gr.Blocks:
                 "evaluate": evaluating.at_times,
                 "export": exporting.at_times,
                 "data": datasets.timer,
+                "models": models_timer,
             },
         )
         _show_no_progress(page, nowhere)

@@ -18,7 +18,7 @@ from easytune.options import Option, declared
 STATIC_SECTIONS = (
     "app.", "monitor.", "form.", "train.", "option.", "data.", "chat.", "compare.", "settings.",
     "datasets.", "dataset_work.", "steps.", "guide.", "costs.", "evaluate.", "results.", "export.",
-    "deploy.", "inspection.form.",
+    "deploy.", "inspection.form.", "models.view", "models.search",
 )  # fmt: skip
 GRADIO_LOCALES = {"zh": "zh-CN"}
 _translator = gr.I18n()

@@ -15,10 +15,10 @@ ASSETS = Path(__file__).with_name("assets")
 GRADIO_ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 STYLES = ("style.css", "forgetting.css", "train.css", "chat.css", "compare.css", "settings.css",
           "data.css", "data_work.css", "costs.css", "guide.css", "evaluate.css", "export.css",
-          "results.css", "deploy.css")  # fmt: skip
+          "results.css", "deploy.css", "models.css")  # fmt: skip
 SCRIPTS = ("page.js", "chart.js", "panels.js", "train.js", "chat.js", "compare.js", "data.js",
            "data_work.js", "forgetting.js", "guide.js", "kept.js", "evaluate.js", "export.js",
-           "results.js")  # fmt: skip
+           "results.js", "models.js")  # fmt: skip
 TEXTS_OF_SCRIPTS = (
     "chat_list",
     "chat_settings",
@@ -38,6 +38,7 @@ TEXTS_OF_SCRIPTS = (
     "tab_data_xray",
     "tab_evaluate",
     "tab_export",
+    "tab_models",
     "tab_runs",
     "tab_settings",
     "tab_train",
