@@ -235,7 +235,8 @@ class ExportFolder(JobFolder):
 
     def certificate(self) -> Certificate | None:
         """Return what came of it; None before the gate has spoken."""
-        return read_certificate(self.result)
+        # A job that was killed when all was done has written the one inside already.
+        return read_certificate(self.result) or read_certificate(self.artefact / CERTIFICATE)
 
 
 def export_name(order: ExportOrder) -> str:

@@ -61,7 +61,8 @@ def main(pause_s: float, die_at: int) -> None:
         FOLDER.part.rename(FOLDER.artefact)
         events.append(FOLDER.events, Finished())
         return
-    problem = ParityFailed(parity.runtime, f"@export.parity.{parity.reason}")
+    why, advice = f"@export.parity.{parity.reason}", "@export.advice.damaged"
+    problem = ParityFailed(parity.runtime, why, advice)
     events.append(FOLDER.events, Failed(code=problem.code(), values=problem.values))
 
 

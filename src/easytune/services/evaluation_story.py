@@ -86,7 +86,7 @@ class EvaluationFold:
         """Begin at the start of the folder's events."""
         self._order, self._following, self._told = order, Following(folder), _Told()
         self._id = folder.id
-        self._result = Outcome(folder.result, lambda: _read_result(folder))
+        self._result = Outcome(lambda: _read_result(folder), folder.result)
 
     def tell(self, name: str) -> EvaluationStory:
         """Return the story so far of what is now called `name`."""

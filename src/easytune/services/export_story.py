@@ -59,7 +59,7 @@ class ExportFold:
         """Begin at the start of the folder's events."""
         self._folder, self._order = folder, order
         self._following, self._told = Following(folder), _Told()
-        self._certificate = Outcome(folder.result, folder.certificate)
+        self._certificate = Outcome(folder.certificate, folder.result, folder.artefact)
 
     def tell(self, name: str) -> ExportStory:
         """Return the story so far of what is now called `name`."""

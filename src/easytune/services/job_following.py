@@ -107,16 +107,16 @@ class Following:
 
 
 class Outcome(Generic[Content]):
-    """What a job has written about what came of it; read again only when the file has changed."""
+    """What a job has written about what came of it; read again only when its files change."""
 
-    def __init__(self, path: Path, read: Callable[[], Content | None]) -> None:
-        """Watch the file at `path`; `read` reads it."""
-        self._path, self._read = path, read
-        self._known: tuple[str, Content | None] = ("-", None)
+    def __init__(self, read: Callable[[], Content | None], *files: Path) -> None:
+        """Watch these files, one of which `read` reads."""
+        self._files, self._read = files, read
+        self._known: tuple[str, Content | None] = ("", None)
 
     def get(self) -> Content | None:
         """Return what came of it; None while there is nothing."""
-        mark = records.mark(self._path)
+        mark = " ".join(records.mark(file) for file in self._files)
         if mark != self._known[0]:
             self._known = mark, self._read()
         return self._known[1]

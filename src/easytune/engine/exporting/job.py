@@ -40,10 +40,10 @@ def export(
     try:
         return _Export(session).run()
     except StopAsked:
-        shutil.rmtree(folder.part, ignore_errors=True)
+        _clear(folder)
         return Stopped()
     except BaseException:
-        shutil.rmtree(folder.part, ignore_errors=True)
+        _clear(folder)
         raise
     finally:
         session.close()
@@ -85,8 +85,8 @@ class _Export:
                 self._session.note("export_quantized_base", **values)
         self._folder.out.mkdir(exist_ok=True)
         space.require(self._order, self._folder.out)
+        _clear(self._folder)
         for folder in (self._folder.part, self._folder.scratch):
-            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
 
     def _finish(self, number_format: str, parity: tuple[Parity, ...]) -> None:
@@ -111,7 +111,9 @@ class _Export:
         records.write_text(self._folder.part / CERTIFICATE, _text(certificate))
         self._folder.part.rename(self._folder.artefact)
         records.write_text(self._folder.result, _text(certificate))
-        self._forget_before()
+        _clear(self._folder)
+        if self._order.continues:
+            _clear(ExportFolder(self._folder.path.parent / self._order.continues))
 
     def _certificate(self, number_format: str, parity: tuple[Parity, ...]) -> Certificate:
         session = self._session
@@ -128,10 +130,13 @@ class _Export:
             notes=tuple(session.notes),
         )
 
-    def _forget_before(self) -> None:
-        """Remove what the killed export left that this one has gone on from."""
-        if (before := self._session.before) is not None:
-            shutil.rmtree(before, ignore_errors=True)
+
+def _clear(folder: ExportFolder) -> None:
+    """Remove what an export leaves on its way, and the notes that it took beside that."""
+    for left in (folder.part, folder.scratch):
+        shutil.rmtree(left, ignore_errors=True)
+    for notes in folder.out.glob(f".{folder.part.name}.*"):
+        notes.unlink(missing_ok=True)
 
 
 def check_models(order: ExportOrder) -> None:
