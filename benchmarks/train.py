@@ -114,7 +114,7 @@ def _child(way: str, python: str, folder: Path, options: argparse.Namespace) -> 
             length=options.length if options.lengths == "full" else 1024,
         )  # fmt: skip
         write(spec, Path(output) / "spec.json")
-        command = [python, "-m", f"benchmarks.ways.{name}", str(Path(output) / "spec.json")]
+        command = [python, "-m", f"benchmarks.ways.with_{name}", str(Path(output) / "spec.json")]
         environment = os.environ | {
             "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1",
             "WANDB_MODE": "disabled", "DISABLE_VERSION_CHECK": "1",
