@@ -16,6 +16,7 @@ from easytune.api import (
     estimates,
     evaluations,
     exports,
+    imports,
     models,
     openai_routes,
     page,
@@ -45,6 +46,7 @@ def build(services: Services) -> FastAPI:
     application.include_router(estimates.router(services))
     application.include_router(evaluations.router(services))
     application.include_router(exports.router(services))
+    application.include_router(imports.router(services))
     application.include_router(versions.router(services))
     application.include_router(deployments.router(services))
     _document(application)
