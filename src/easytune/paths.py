@@ -54,6 +54,11 @@ def exports(home_folder: Path) -> Path:
     return home_folder / "exports"
 
 
+def tokens(home_folder: Path) -> Path:
+    """Return the folder with datasets in tokens, kept so that they need not be made again."""
+    return home_folder / "tokens"
+
+
 def hosts(home_folder: Path) -> Path:
     """Return the folder with the logs of the processes that hold models."""
     return home_folder / "hosts"

@@ -8,12 +8,14 @@ from pathlib import Path
 from transformers import set_seed
 from transformers.utils import logging as transformers_logging
 
+from easytune import paths
 from easytune.config import TrainConfig
 from easytune.data import dataset as datasets
 from easytune.data import tokenizer as tokenizers
 from easytune.data.encoding import EncodedSet, Encoder
 from easytune.data.gathering import UsedVersion
 from easytune.data.rows import reasons_text
+from easytune.data.token_cache import TokenCache
 from easytune.data.tokenizer import ModelTokenizer
 from easytune.engine import adapters, arguments, hardware, heap, models, recomputing, tokens
 from easytune.engine.batching import StepBatches
@@ -77,7 +79,8 @@ def material(
     for code, values in rows.notices:
         report.notice(code, **values)
     encoder = Encoder(tokenizer, config.data)
-    train, held_out = encoder.encode(rows.train), encoder.encode(rows.held_out)
+    kept = TokenCache(paths.tokens(home), tokenizer, config.data)
+    train, held_out = (kept.encode(encoder, some) for some in (rows.train, rows.held_out))
     train.require_examples(rows.problems)
     for code, values in train.notices:
         report.notice(code, **values)
