@@ -106,6 +106,21 @@ def test_a_format_keeps_the_numbers_as_well_as_its_bits_allow(
     assert found["blk.0.attn_norm.weight"].tensor_type == gguf.GGMLQuantizationType.F32
 
 
+def test_weights_of_the_same_format_are_kept_to_the_bit(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "half"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text((model / name).read_text())
+    tensors = load_file(model / "model.safetensors")
+    half = {name: tensor.bfloat16() for name, tensor in tensors.items()}
+    save_file(half, folder / "model.safetensors", {"format": "pt"})
+    found = {one.name: one for one in gguf.GGUFReader(gguf_made.convert(folder, "bf16")).tensors}
+    wanted = half["lm_head.weight"].view(torch.uint8).numpy()
+    assert (found["output.weight"].data.reshape(wanted.shape) == wanted).all()
+    norm = half["model.norm.weight"].float().numpy()
+    assert (found["output_norm.weight"].data == norm).all()
+
+
 def test_stretched_positions_are_written_as_llama_cpp_divides(tmp_path: Path) -> None:
     stretch = {
         "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,

@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[Kind, LlamaFileType]] = {
     "bf16": (Kind.BF16, LlamaFileType.MOSTLY_BF16),
     "q8_0": (Kind.Q8_0, LlamaFileType.MOSTLY_Q8_0),
 }
+_AS_THEY_ARE = {Kind.F16: torch.float16, Kind.BF16: torch.bfloat16}
 _NUMBERS_AT_ONCE = 4_000_000
 _GGUF_QUANTIZATION = 2
 
@@ -101,17 +102,25 @@ class _Stream:
         if self.tensor.values is not None:
             yield self.tensor.values
         for part in self.tensor.parts:
-            yield from _rows(part.of(self.weights.read(part.name)), self.tensor.shape[-1])
+            yield from _rows(part.of(self.weights.read(part.name)), self.tensor)
 
 
-def _rows(tensor: torch.Tensor, width: int) -> Iterator[np.ndarray]:
+def _rows(tensor: torch.Tensor, wanted: Planned) -> Iterator[np.ndarray]:
+    """Yield rows as fp32, or as the bytes that they have where the file keeps those."""
+    width = wanted.shape[-1]
     flat = tensor.reshape(-1, width)
     step = max(1, _NUMBERS_AT_ONCE // width)
     for start in range(0, len(flat), step):
-        yield flat[start : start + step].to(torch.float32).contiguous().numpy()
+        rows = flat[start : start + step].contiguous()
+        if _AS_THEY_ARE.get(wanted.kind) == tensor.dtype:
+            yield rows.view(torch.uint8).numpy()
+        else:
+            yield rows.to(torch.float32).numpy()
 
 
 def _encoded(block: np.ndarray, tensor: Planned) -> np.ndarray:
+    if block.dtype == np.uint8:
+        return block
     largest = float(np.abs(block).max(initial=0))
     limit = np.finfo(np.float16).max if tensor.kind in (Kind.F16, Kind.Q8_0) else np.inf
     # A q8_0 block of 32 numbers is scaled by a half-precision number: largest / 127.
