@@ -243,7 +243,7 @@ def export_name(order: ExportOrder) -> str:
     """Return what an export is called: as chosen, else after its first model and its target."""
     what, more = order.config.what, len(order.sources) - 1
     model = order.sources[0].title + (f" +{more}" if more else "")
-    made = "0 … 1" if what.strengths else what.target
+    made = f"0 … {max(what.strengths):g}" if what.strengths else what.target
     return order.config.result.name.strip() or f"{model} · {made}"
 
 

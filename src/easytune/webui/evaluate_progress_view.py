@@ -23,6 +23,7 @@ class EvaluationView:
 
     name = "evaluate"
     more: tuple[str, ...] = ()
+    clicks = ""
 
     def status(self, story: EvaluationStory, lang: str) -> str:
         """Return the state, how far it is, and how long the rest takes."""

@@ -58,6 +58,7 @@ class SetupPanel:
         with gr.Accordion(label("train.file"), open=False, elem_id="export-section-file"):
             self.file: ConfigBar = config_bar.build(bundled(CONFIGS), prefix="export")
         with gr.Row(elem_classes=["et-sticky"]):
+            self.measure = gr.Button(label("export.measure"), elem_id="export-measure")
             self.start = gr.Button(label("export.start"), variant="primary", elem_id="export-start")
 
     @property

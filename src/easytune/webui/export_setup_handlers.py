@@ -6,7 +6,7 @@ import gradio as gr
 
 from easytune import paths
 from easytune.errors import EasyTuneError
-from easytune.export import ExportConfig
+from easytune.export import STRENGTHS, ExportConfig
 from easytune.export_errors import ExportInvalid
 from easytune.exporters import EXPORTERS, space
 from easytune.i18n import t
@@ -17,6 +17,7 @@ from easytune.webui.context import Context
 from easytune.webui.export_setup import SetupPanel
 from easytune.webui.job_setup import SetupDesk, Update
 from easytune.webui.pickers import Choice
+from easytune.webui.spoken import spoken
 
 # Which control an error of a service is about; others are about the target, and said in the facts.
 BLAMED = {
@@ -63,6 +64,26 @@ class SetupHandlers(SetupDesk[ExportConfig]):
         if wanted not in EXPORTERS:
             return [gr.skip() for _ in range(len(self._form.outputs) + 2)]
         return self._shown(config.changed(what__target=wanted), self._lang(request))
+
+    def measured(self, request: gr.Request, shown: str, *values: Any) -> list[Any]:
+        """Ask for what is learned and forgotten at several strengths, and show it."""
+        wanted = self._form.lenient(*values)
+        chosen = {"what__strengths": wanted.what.strengths or STRENGTHS, "what__target": "adapter"}
+        lang = self._lang(request)
+        try:
+            return [self._submit(wanted.changed(**chosen, result__name=""))]
+        except EasyTuneError as error:
+            raise spoken(error, lang) from error
+
+    def strengthened(self, event: gr.EventData, request: gr.Request, *values: Any) -> list[Update]:
+        """Take the strength of the point that was clicked; updates of all that is filled."""
+        wanted = event._data.get("strength")
+        config = self._form.lenient(*values)
+        if not isinstance(wanted, int | float) or not 0 <= wanted <= STRENGTHS[-1]:
+            return [gr.skip() for _ in range(len(self._form.outputs) + 2)]
+        lang = self._lang(request)
+        gr.Info(t("strengths.taken", lang, strength=f"{wanted:g}"))
+        return self._shown(config.changed(what__strength=wanted, what__strengths=()), lang)
 
     def _jobs(self) -> Exports:
         return self._context.exports

@@ -14,7 +14,7 @@ from easytune.services.export_sheet import Sheet
 from easytune.services.export_story import ExportStory
 from easytune.services.exports import ExportSummary
 from easytune.services.report_table import Table
-from easytune.webui import job_view
+from easytune.webui import job_view, strength_view
 from easytune.webui.run_view import ACTIVE
 from easytune.webui.spoken import sentence
 
@@ -26,7 +26,9 @@ class ExportView:
     """How an export is shown: how far it is, then its certificate."""
 
     name = "export"
-    more: tuple[str, ...] = ("certificate",)
+    more: tuple[str, ...] = ("certificate", "curve")
+
+    clicks = strength_view.CLICKS
 
     def status(self, story: ExportStory, lang: str) -> str:
         """Return the state, how many bytes are done, and how long the rest takes."""
@@ -40,9 +42,13 @@ class ExportView:
         return job_view.status("export", story, _doing(story, lang), progress, lang)
 
     def further(self, story: ExportStory, lang: str) -> dict[str, str]:
-        """Return the certificate."""
+        """Return the certificate, or what was measured at several strengths."""
         found = export_sheet.sheet(story, lang)
-        return {"certificate": certificate(found, story, lang) if found else ""}
+        curve = story.folder.curve() if story.order.config.what.strengths else None
+        return {
+            "certificate": certificate(found, story, lang) if found else "",
+            "curve": strength_view.draw(curve, lang) if curve else "",
+        }
 
 
 def _doing(story: ExportStory, lang: str) -> str:

@@ -34,6 +34,8 @@ class View(Protocol):
     name: str
     more: tuple[str, ...]
     """Parts of the panel that only this kind of job has, each a `gr.HTML`."""
+    clicks: str
+    """JavaScript of these parts, which turns clicks into events; see `gr.HTML`."""
 
     def status(self, story: Any, lang: str) -> str:
         """Return the state and how far it is."""
@@ -60,7 +62,8 @@ class ProgressPanel:
             self.parts: dict[str, Any] = self._bar(prefix)
             for name in ("status", "failure", *view.more, "notices"):
                 elem_id = f"{prefix}-{'progress-notices' if name == 'notices' else name}"
-                self.parts[name] = gr.HTML("", elem_id=elem_id, apply_default_css=False)
+                clicks: dict[str, Any] = {"js_on_load": view.clicks} if name in view.more else {}
+                self.parts[name] = gr.HTML("", elem_id=elem_id, apply_default_css=False, **clicks)
 
     def _bar(self, prefix: str) -> dict[str, Any]:
         button: dict[str, Any] = {"visible": False, "scale": 0, "min_width": 90, "size": "md"}

@@ -12,21 +12,41 @@ from easytune.strengths import Effect
 _WIDTH, _HEIGHT = 560, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 14, 34
 _MOST = 1.5
+CLICKS = """
+const choose = (event) => {
+  const point = event.target.closest('[data-strength]');
+  if (point) trigger('click', { strength: Number(point.dataset.strength) });
+};
+element.addEventListener('click', choose);
+element.addEventListener('keydown', (event) => {
+  if (event.key === 'Enter' || event.key === ' ') choose(event);
+});
+"""
+"""Turns a click on a point, or a key on it, into an event that tells its strength."""
 Point = tuple[float, float]
 
 
 def draw(curve: StrengthCurve | None, lang: str) -> str:
     """Return chart, suggestion and table as HTML; a click on a point sends its strength."""
     if curve is None or not curve.points:
-        return f'<p class="et-empty">{escape(t("strengths.empty", lang))}</p>'
+        return ""
     found = strengths.effects(curve.points)
     parts = [
         f'<p class="et-strength-advice">{escape(strength_sheet.sentence(curve, lang))}</p>',
+        _legend(lang),
         _chart(found, lang),
         _table(curve, lang),
         f'<p class="et-muted">{escape(strength_sheet.about(curve, lang))}</p>',
     ]
     return f'<div class="et-strengths">{"".join(parts)}</div>'
+
+
+def _legend(lang: str) -> str:
+    names = "".join(
+        f'<span class="et-legend-{name}">{escape(t(f"strengths.column.{name}", lang))}</span>'
+        for name in ("kept", "forgot")
+    )
+    return f'<div class="et-strength-legend">{names}</div>'
 
 
 def _chart(found: Sequence[Effect], lang: str) -> str:
@@ -66,9 +86,7 @@ def _curve(found: Sequence[Effect], name: str, title: str, top: float) -> str:
     places = [(_x(strength), _y(share, top)) for strength, share in known]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     dots = "".join(_dot(place, pair, title) for place, pair in zip(places, known, strict=True))
-    x, y = places[-1]
-    text = f'<text x="{x:.1f}" y="{y - 9:.1f}" text-anchor="end">{escape(title)}</text>'
-    return f'<g class="et-curve-{name}"><polyline points="{line}" fill="none"/>{dots}{text}</g>'
+    return f'<g class="et-curve-{name}"><polyline points="{line}" fill="none"/>{dots}</g>'
 
 
 def _dot(place: Point, known: Point, title: str) -> str:

@@ -135,6 +135,10 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     file.saved.input(fills.opened_saved, file.saved, opened, **told).then(**edited)
     file.save.click(None, [file.file_name, file.yaml], js=config_bar.SAVE)
     file.copy.click(None, file.yaml, js=_COPY)
+    page.setup.measure.click(fills.measured, [page.export, *form.inputs], [page.export], **once)
+    page.progress.parts["curve"].click(
+        fills.strengthened, form.inputs, setup.filled, **(now | clicks.EACH)
+    ).then(**edited)
     page.setup.start.click(
         fills.started, [page.export, *form.inputs], [*form.outputs, page.export], **once
     )
