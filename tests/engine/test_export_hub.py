@@ -17,7 +17,7 @@ from easytune.engine.exporting import job
 from easytune.engine.reporting import Reporter
 from easytune.engine.stopping import StopSignal
 from easytune.export_errors import BaseQuantized
-from easytune.export_files import ExportFolder
+from easytune.export_files import Certificate, ExportFolder
 from easytune.exporters import hub as exporter
 from easytune.hub_errors import (
     HubDiffers,
@@ -59,8 +59,20 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield found
 
 
-def test_an_adapter_is_gated_sent_and_compared(hub: Hub, adapter: Path, tmp_path: Path) -> None:
-    artefact, certificate = _push(tmp_path, adapter)
+@pytest.fixture(scope="module")
+def pushed(
+    adapter: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Hub, Path, Certificate]]:
+    """Return a hub that an adapter was pushed to, the artefact here, and the certificate."""
+    with push_hub.serve() as found, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", found.address)
+        patch.setenv("HF_TOKEN", TOKEN)
+        options = {"hub__license": "apache-2.0", "hub__name_datasets": True}
+        yield found, *_push(tmp_path_factory.mktemp("home"), adapter, **options)
+
+
+def test_an_adapter_is_gated_sent_and_compared(pushed: tuple[Hub, Path, Certificate]) -> None:
+    hub, artefact, certificate = pushed
 
     repository = hub.repositories[NAME]
     assert repository.private
@@ -73,30 +85,29 @@ def test_an_adapter_is_gated_sent_and_compared(hub: Hub, adapter: Path, tmp_path
     assert sent == (artefact / "adapter_model.safetensors").read_bytes()
 
 
-def test_nothing_that_is_sent_names_folders_tokens_or_datasets(
-    hub: Hub, adapter: Path, tmp_path: Path
+def test_nothing_that_is_sent_names_folders_or_tokens(
+    pushed: tuple[Hub, Path, Certificate], adapter: Path
 ) -> None:
-    artefact, _ = _push(tmp_path, adapter)
+    hub, artefact, _ = pushed
 
-    words = (TOKEN, str(tmp_path), str(adapter), str(demo.MODEL), "/home/alice", "secret-customers")
+    job_folder = artefact.parent.parent
+    words = (TOKEN, str(job_folder.parent.parent), str(adapter), str(demo.MODEL), "/home/alice")
     for name, content in hub.repositories[NAME].files.items():
         assert not any(word.encode() in content for word in words), name
-    assert TOKEN not in (artefact.parent.parent / "job.yaml").read_text()
+    assert TOKEN not in (job_folder / "job.yaml").read_text()
 
 
 def test_the_card_tells_what_was_trained_and_how_close_it_is(
-    hub: Hub, adapter: Path, tmp_path: Path
+    pushed: tuple[Hub, Path, Certificate],
 ) -> None:
-    _push(tmp_path, adapter, hub__name_datasets=True, hub__license="apache-2.0")
+    card = pushed[0].repositories[NAME].files["README.md"].decode()
 
-    card = hub.repositories[NAME].files["README.md"].decode()
     header = yaml.safe_load(card.split("---")[1])
     assert header["license"] == "apache-2.0"
     assert header["library_name"] == "peft"
     assert header["datasets"] == ["me/public"]
     assert "| Rank | 4 |" in card
     assert "secret-customers" in card
-    assert "/home/alice" not in card
     assert "1.2500" in card
     assert "Same answers" in card
 
@@ -106,6 +117,7 @@ def test_the_card_is_shown_before_anything_is_written(adapter: Path, tmp_path: P
 
     card = exporter.preview(order)
 
+    assert "secret-customers" not in card
     assert "Measured before anything is sent" in card
     assert f'from_pretrained(base, "{NAME}")' in card
     assert str(tmp_path) not in card
@@ -166,6 +178,7 @@ def test_files_of_somebody_else_are_not_covered_unless_that_is_wanted(
     _push(tmp_path, adapter, hub__existing=True, hub__revision="v2", hub__message="Second try")
     assert {"other.txt", "adapter_model.safetensors"} <= set(hub.repositories[NAME].files)
     assert hub.repositories[NAME].messages == ["Second try"]
+    assert not any(b"secret-customers" in one for one in hub.repositories[NAME].files.values())
     assert "v2" in hub.repositories[NAME].branches
 
 
