@@ -165,3 +165,12 @@ def test_the_tab_speaks_chinese_and_fits_a_narrow_screen(page: Page) -> None:
     assert wide <= 400
     page.set_viewport_size({"width": 1280, "height": 900})
     speak_english(page)
+
+
+def test_what_comes_from_elsewhere_is_checked_in_the_tab(page: Page) -> None:
+    page.locator("#models-view").get_by_text("Import", exact=True).click()
+    expect(page.locator("#import-panel")).to_be_visible()
+    expect(page.locator("#models-columns")).to_be_hidden()
+    page.locator("#models-view").get_by_text("Versions", exact=True).click()
+    expect(page.locator("#models-columns")).to_be_visible()
+    expect(page.locator("#import-panel")).to_be_hidden()

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 _SLICE_S = 0.2
 _PAUSE_S = 0.05
+_BEGIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Registry:
         catalogue.stands_for = self.resolve
         self._closing = threading.Event()
         self._reader: threading.Thread | None = None
+        self._waiting: threading.Timer | None = None
 
     # --- reading ------------------------------------------------------------
 
@@ -249,6 +251,13 @@ class Registry:
 
     # --- in the background --------------------------------------------------
 
+    def start(self) -> None:
+        """Read what is there a while after the app began, before somebody opens the registry."""
+        if registry_scan.marks(self._home):
+            self._waiting = threading.Timer(_BEGIN_S, self.read_on)
+            self._waiting.daemon = True
+            self._waiting.start()
+
     def read_on(self) -> None:
         """Read what is new, and compute its hashes, in the background; returns at once."""
         if self._reader is not None and self._reader.is_alive():
@@ -259,6 +268,8 @@ class Registry:
     def close(self) -> None:
         """Stop what goes on in the background."""
         self._closing.set()
+        if self._waiting is not None:
+            self._waiting.cancel()
         if self._reader is not None:
             self._reader.join(timeout=5)
         if "_hashes" in vars(self):

@@ -88,6 +88,7 @@ class Context:
         self.dispatcher.start()
         self.chat.start()
         self.datasets.start()
+        self.registry.start()
         self.deployments.start()
 
     def close(self) -> None:

@@ -6,13 +6,14 @@ import gradio as gr
 
 from easytune.webui import clicks
 from easytune.webui.context import Context
+from easytune.webui.import_panel import ImportPanel
 from easytune.webui.language import label
 from easytune.webui.models_handlers import ModelsHandlers
 from easytune.webui.run_panel import RunPanel
 from easytune.webui.tabs.data import LOOK, DataTab
 
 TICK_SECONDS = 1.5
-VIEWS = ("list", "trash")
+VIEWS = ("list", "import", "trash")
 _CLICKS = "easytune.modelsClicks(element, trigger);"
 # The browser shows one view and keeps the other, as the Evaluate tab does.
 _SHOW = "(view) => easytune.modelsShow(view)"
@@ -28,7 +29,7 @@ def build(
     that ticks while something is read in the background; it begins by itself.
     """
     with gr.Column(elem_id="et-models"):
-        page = _Page()
+        page = _Page(context)
     _wire(context, page, tab)
     _wire_links(page, tabs, panel, datasets)
     return page.timer
@@ -40,7 +41,7 @@ def build(
 class _Page:
     """The components of the tab."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: Context) -> None:
         self.state = gr.JSON({}, visible="hidden", elem_id="models-state")
         self.wanted = gr.Textbox("", visible="hidden", elem_id="models-wanted")
         self.timer = gr.Timer(TICK_SECONDS, active=False)
@@ -60,6 +61,8 @@ class _Page:
             with gr.Column(scale=5, min_width=320, elem_id="models-right"):
                 self.sheet = _part("sheet")
                 self.files = _part("files")
+        with gr.Column(elem_id="models-import"):
+            self.importing = ImportPanel(context)
         with gr.Column(elem_id="models-bin"):
             self.trash = _part("trash")
         self.relabel = gr.Button("", elem_id="models-relabel", elem_classes=["work-relabel"])
@@ -91,6 +94,7 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
         [tab.select, page.relabel.click, page.view.change], on.entered, **values,
         trigger_mode="always_last", **now,
     )  # fmt: skip
+    page.importing.wire([page.view.change])
     page.search.change(on.searched, **values, trigger_mode="always_last", **now)
     page.timer.tick(on.ticked, **values, **now)
     clicked = [part.click for part in (page.filters, page.list, page.sheet, page.trash)]
