@@ -6,13 +6,15 @@ a runner is to a job. One writer per file.
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from easytune.deployment import DeployConfig
 from easytune.evaluation_files import Candidate
+from easytune.export import ExportConfig
+from easytune.export_files import ExportOrder, Source
 from easytune.job import JobFolder, installed_versions
 
 
@@ -71,6 +73,58 @@ class Metrics(_Record):
     """Code of the last error; the sentence is `error.<code>`."""
     last_error_values: dict[str, Any] = {}
     last_request: datetime | None = None
+
+
+class CheckOrder(_Record):
+    """What a check asks a server, and of which model it should have the answers."""
+
+    task: Literal["check-server"] = "check-server"
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    source: Candidate
+    url: str
+    name: str
+    """What the server calls the model."""
+    version: str
+    """What serves it."""
+    number_format: str
+    """How its weights are held, as far as limits depend on it: "bf16", "int8", "int4"."""
+    allow_remote_code: bool = False
+    prompts: int = 32
+    new_tokens: int = 16
+
+    def as_export(self) -> ExportOrder:
+        """Return an order by which the trained model is loaded."""
+        source = Source(**self.source.model_dump(), base_fingerprint="")
+        return ExportOrder(
+            config=ExportConfig(), sources=(source,), allow_remote_code=self.allow_remote_code
+        )
+
+
+class CheckFolder(JobFolder):
+    """The files of a check that a job's folder has not."""
+
+    @property
+    def key(self) -> Path:
+        """`key`: opens the server for a while; readable by us only, removed when it is read."""
+        return self.path / "key"
+
+    @property
+    def result(self) -> Path:
+        """`out/parity.json`: what was found; written by the job at its end."""
+        return self.out / "parity.json"
+
+    def order(self) -> CheckOrder:
+        """Return what is asked for. Raises OSError, ValueError or YAMLError."""
+        return CheckOrder.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
+
+    def take_key(self) -> str:
+        """Return the key and remove its file; empty without one."""
+        try:
+            key = self.key.read_text(encoding="utf-8")
+            self.key.unlink()
+        except OSError:
+            return ""
+        return key
 
 
 class DeploymentFolder(JobFolder):

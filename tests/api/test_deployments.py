@@ -35,6 +35,8 @@ def test_a_deployment_is_started_read_stopped_and_deleted(http: httpx.Client) ->
     taken = http.post("/api/deployments", json={"config": {"server": {"port": port}}})
     assert (taken.status_code, taken.json()["error"]["code"]) == (409, "port_taken")
     assert http.delete(address).status_code == 409, "it still serves"
+    early = http.post(f"{address}/check")
+    assert early.status_code in (202, 409), early.text
 
     assert http.post(f"{address}/stop").json()["state"] in ("stopping", "stopped")
     eventually(lambda: http.get(address).json()["state"] in ENDED)

@@ -16,9 +16,10 @@ from openai import OpenAI
 from easytune.api.problems import ApiProblem
 from easytune.deployment import DeployConfig
 from easytune.generation import SamplingSection
-from easytune.services import deployment_order
+from easytune.services import deployment_checks, deployment_order
 from easytune.services.catalogue import Catalogue
 from easytune.services.deployments import Deployments
+from easytune.services.evidence import ENDED
 from easytune.services.runs import Runs
 from easytune.serving.answers import LimitedChat
 from easytune.serving.counting import Counter
@@ -91,6 +92,24 @@ def test_the_official_client_is_answered_under_the_chosen_name(served: Served) -
         headers={"authorization": f"Bearer {served.key}"},
     )
     assert "easytune_requests_total 1" in figures.text
+
+
+def test_answers_are_checked_against_the_trained_model_over_http(served: Served) -> None:
+    folder = served.deployments.folder(served.id)
+
+    deployment_checks.start(served.deployments, served.id)
+    done = eventually(
+        lambda: (seen := deployment_checks.latest(folder)) and seen.state in ENDED and seen,
+        lambda: str(deployment_checks.latest(folder)),
+    )
+
+    assert (done.state, done.failure) == ("finished", None)
+    assert (done.parity.passed, done.parity.greedy_agreement) == (True, 1.0)
+    assert done.parity.runtime == "server"
+    assert done.parity.kl < 1e-6
+    assert done.parity.prompts > 20
+    assert [*folder.checks.glob("*/key")] == [], "the key it was given is gone"
+    assert len(served.deployments.story(served.id).hints) == 1
 
 
 def test_who_has_no_key_or_a_wrong_one_is_refused(served: Served) -> None:

@@ -142,7 +142,9 @@ def test_names_and_logs_are_escaped_and_commands_quoted(home: Path) -> None:
     story = stage.deployments.story(id)
     stage.deployments.stop(id)
 
-    drawn = deploy_view.listed([story], id, "en") + deploy_view.details(story, ["<script>"], "zh")
+    drawn = deploy_view.listed([story], {}, id, "en") + deploy_view.details(
+        story, ["<script>"], "zh"
+    )
 
     assert "<b>it" not in drawn
     assert "<script>" not in drawn

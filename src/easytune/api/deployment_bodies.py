@@ -1,6 +1,7 @@
 """What calls about deployments send and get."""
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -8,6 +9,7 @@ from easytune.api.bodies import Body
 from easytune.api.estimate_bodies import Said
 from easytune.deployment import DeployConfig
 from easytune.i18n import t
+from easytune.services.deployment_checks import CheckStory
 from easytune.services.deployment_evidence import State
 from easytune.services.deployments import DeploymentStory
 
@@ -33,6 +35,32 @@ class MetricsOut(BaseModel):
     memory_gb: float
 
 
+class DeploymentCheckOut(BaseModel):
+    """What the last check of a deployment's answers has found."""
+
+    state: str
+    at: datetime
+    passed: bool | None
+    prompts: int | None
+    greedy_agreement: float | None
+    kl: float | None
+    failure: Said | None
+
+    @classmethod
+    def of(cls, check: CheckStory, lang: str) -> "DeploymentCheckOut":
+        """Return a check as calls get it."""
+        parity = check.parity
+        return cls(
+            state=check.state,
+            at=check.at,
+            passed=parity.passed if parity else None,
+            prompts=parity.prompts if parity else None,
+            greedy_agreement=parity.greedy_agreement if parity else None,
+            kl=parity.kl if parity else None,
+            failure=_said(check.failure, lang),
+        )
+
+
 class DeploymentOut(BaseModel):
     """How a deployment stands."""
 
@@ -50,15 +78,14 @@ class DeploymentOut(BaseModel):
     key_hints: list[str]
     metrics: MetricsOut | None
     config: DeployConfig
+    check: DeploymentCheckOut | None
 
     @classmethod
-    def of(cls, story: DeploymentStory, lang: str) -> "DeploymentOut":
+    def of(
+        cls, story: DeploymentStory, lang: str, check: CheckStory | None = None
+    ) -> "DeploymentOut":
         """Return a deployment as calls get it: without where its model lies on this machine."""
         standing, order, figures = story.standing, story.order, story.metrics
-        failure = None
-        if standing.failure is not None:
-            code, values = standing.failure
-            failure = Said(code=code, message=t(f"error.{code}", lang, **values))
         return cls(
             id=story.id,
             name=order.name,
@@ -70,12 +97,13 @@ class DeploymentOut(BaseModel):
             created=order.created,
             starts=standing.starts,
             problem=standing.problem,
-            failure=failure,
+            failure=_said(standing.failure, lang),
             key_hints=list(story.hints),
             metrics=MetricsOut(**figures.model_dump(include=set(MetricsOut.model_fields)))
             if figures
             else None,
             config=order.config,
+            check=DeploymentCheckOut.of(check, lang) if check else None,
         )
 
 
@@ -96,3 +124,10 @@ class DeploymentLog(BaseModel):
     """The end of a deployment's log."""
 
     lines: list[str]
+
+
+def _said(failure: tuple[str, dict[str, Any]] | None, lang: str) -> Said | None:
+    if failure is None:
+        return None
+    code, values = failure
+    return Said(code=code, message=t(f"error.{code}", lang, **values))

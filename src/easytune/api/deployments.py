@@ -15,6 +15,7 @@ from easytune.api.deployment_bodies import (
 )
 from easytune.api.languages import preferred
 from easytune.api.services import Services
+from easytune.services import deployment_checks
 from easytune.services.deployments import Deployments
 
 PATH = "/api/deployments"
@@ -58,6 +59,11 @@ def router(services: Services) -> APIRouter:
         key = deployments.restart(id)
         return DeploymentStarted(deployment=_shown(deployments, id, request), key=key or None)
 
+    @routes.post(PATH + "/{id}/check", status_code=202)
+    def check_deployment(id: str, request: Request) -> DeploymentOut:
+        deployment_checks.start(deployments, id)
+        return _shown(deployments, id, request)
+
     @routes.delete(PATH + "/{id}", status_code=204)
     def delete_deployment(id: str) -> Response:
         deployments.delete(id)
@@ -67,4 +73,5 @@ def router(services: Services) -> APIRouter:
 
 
 def _shown(deployments: Deployments, id: str, request: Request) -> DeploymentOut:
-    return DeploymentOut.of(deployments.story(id), preferred(request))
+    check = deployment_checks.latest(deployments.folder(id))
+    return DeploymentOut.of(deployments.story(id), preferred(request), check)

@@ -6,10 +6,14 @@ from typing import Any
 
 import gradio as gr
 
+from easytune import paths
 from easytune.deployment import DeployConfig, options
 from easytune.deployment_errors import DeploymentMissing
+from easytune.deployment_files import DeploymentFolder
 from easytune.errors import EasyTuneError
 from easytune.i18n import t
+from easytune.services import deployment_checks
+from easytune.services.deployment_checks import CheckStory
 from easytune.services.deployments import DeploymentStory
 from easytune.webui import clicks, deploy_view, model_picker
 from easytune.webui.chat_models import CLICKS
@@ -150,6 +154,8 @@ class _Handlers:
                     chosen = "" if chosen == deployment else deployment
                 case "stop":
                     self._deployments.stop(deployment)
+                case "check":
+                    deployment_checks.start(self._deployments, deployment)
                 case "restart" | "again":
                     secret = self._secret(self._deployments.restart(deployment), lang)
                 case "delete":
@@ -179,7 +185,15 @@ class _Handlers:
         stories = self._deployments.list()
         story = next((one for one in stories if one.id == chosen), None)
         details = deploy_view.details(story, self._log(story), lang) if story else ""
-        return [deploy_view.listed(stories, chosen, lang), details]
+        return [deploy_view.listed(stories, self._checks(stories), chosen, lang), details]
+
+    def _checks(self, stories: Sequence[DeploymentStory]) -> dict[str, CheckStory]:
+        found: dict[str, CheckStory] = {}
+        for story in stories:
+            folder = DeploymentFolder(paths.deployments(self._context.home) / story.id)
+            if (check := deployment_checks.latest(folder)) is not None:
+                found[story.id] = check
+        return found
 
     def _log(self, story: DeploymentStory) -> list[str]:
         try:

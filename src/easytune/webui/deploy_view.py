@@ -4,14 +4,16 @@ Every text that comes from a file or a person is escaped here: `gr.HTML` renders
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
 from easytune import quantities
 from easytune.deployment_files import Metrics
 from easytune.i18n import t
+from easytune.services.deployment_checks import CheckStory
 from easytune.services.deployments import DeploymentStory
+from easytune.services.evidence import ACTIVE
 
 LOG_LINES = 60
 _MINUTE_S = 60
@@ -31,11 +33,21 @@ reply = client.chat.completions.create(
 print(reply.choices[0].message.content)"""
 
 
-def listed(stories: Sequence[DeploymentStory], chosen: str, lang: str) -> str:
-    """Return all deployments as cards; `chosen` is the one whose details are shown."""
+def listed(
+    stories: Sequence[DeploymentStory],
+    checks: Mapping[str, CheckStory],
+    chosen: str,
+    lang: str,
+) -> str:
+    """Return all deployments as cards, with the last check of each by its id.
+
+    `chosen` is the one whose details are shown.
+    """
     if not stories:
         return f'<div class="et-empty">{escape(t("deploy.empty", lang))}</div>'
-    return "".join(_card(story, story.id == chosen, lang) for story in stories)
+    return "".join(
+        _card(story, checks.get(story.id), story.id == chosen, lang) for story in stories
+    )
 
 
 def details(story: DeploymentStory, log: Sequence[str], lang: str) -> str:
@@ -93,7 +105,7 @@ def copy_button(text: str, lang: str) -> str:
     )
 
 
-def _card(story: DeploymentStory, is_chosen: bool, lang: str) -> str:
+def _card(story: DeploymentStory, check: CheckStory | None, is_chosen: bool, lang: str) -> str:
     order, mark = story.order, " deploy-chosen" if is_chosen else ""
     base = f" · {order.source.base}" if order.source.is_adapter else ""
     source = f"{order.source.title}{base} · {_ENGINES[order.config.deploy.engine]}"
@@ -104,7 +116,8 @@ def _card(story: DeploymentStory, is_chosen: bool, lang: str) -> str:
         f'<div class="et-quiet">{escape(source)}</div>'
         f'<div class="deploy-address"><code>{escape(story.url)}</code>'
         f"{copy_button(story.url, lang)}{_key(story, lang)}</div>"
-        f"{_figures(story.metrics, lang)}{_trouble(story, lang)}{_buttons(story, lang)}</div>"
+        f"{_figures(story.metrics, lang)}{_trouble(story, lang)}{_checked(check, lang)}"
+        f"{_buttons(story, lang)}</div>"
     )
 
 
@@ -163,11 +176,37 @@ def _trouble(story: DeploymentStory, lang: str) -> str:
     return "".join(f'<p class="{tone}">{escape(part)}</p>' for part in parts)
 
 
+def _checked(check: CheckStory | None, lang: str) -> str:
+    """Return what the last check of the answers has found."""
+    if check is None:
+        return ""
+    parity, tone = check.parity, "et-quiet"
+    if check.state in ACTIVE:
+        said = t("deploy.check.going", lang)
+    elif parity is not None and check.state == "finished":
+        tone = "et-good" if parity.passed else "et-bad"
+        same = f"{parity.greedy_agreement:.1%}"
+        figures = [t("deploy.check.figures", lang, prompts=parity.prompts, same=same)]
+        if parity.kl is not None:
+            figures.append(t("deploy.check.kl", lang, kl=f"{parity.kl:.1e}"))
+        outcome = "passed" if parity.passed else "missed"
+        facts = {"when": quantities.minute(check.at), "figures": " · ".join(figures)}
+        said = t(f"deploy.check.{outcome}", lang, **facts)
+    elif check.failure is not None:
+        code, values = check.failure
+        sentence = t(f"error.{code}", lang, **values)
+        tone, said = "et-bad", t("deploy.check.broken", lang, sentence=sentence)
+    else:
+        said = t("deploy.check.ended", lang)
+    return f'<p class="{tone} deploy-check">{escape(said)}</p>'
+
+
 def _buttons(story: DeploymentStory, lang: str) -> str:
     """Return what can be done with a deployment now."""
     standing = story.standing
     actions = ["show"]
     if standing.is_active:
+        actions += ["check"] if standing.state == "healthy" else []
         actions += ["restart", "stop"] if standing.state != "stopping" else []
     else:
         actions += ["again", "delete"]
