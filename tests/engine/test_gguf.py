@@ -30,6 +30,7 @@ from easytune.export_errors import (
     GgufTokenizerUnsupported,
     GgufToolFailed,
     GgufValuesTooLarge,
+    NoAdapter,
 )
 from easytune.exporters import gguf as exporter
 from easytune.exporters import gguf_families
@@ -347,6 +348,38 @@ def test_a_whole_export_is_one_file_that_passed_the_gate(model: Path, tmp_path: 
     fields = gguf.GGUFReader(file).fields
     assert fields["general.name"].contents() == "Tiny 模型 one · gguf"
     assert not folder.scratch.exists()
+
+
+@needs_llama_cpp
+@pytest.mark.parametrize(("family", "options"), [("llama", {}), ("phi3", {"use_rslora": True})])
+def test_an_adapter_alone_is_put_upon_its_base_by_llama_cpp(
+    family: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    base = gguf_made.save(tmp_path / "base", family)
+    targets = ["q_proj", "k_proj", "down_proj"] if family == "llama" else "all-linear"
+    adapter = merged.adapter(base, tmp_path / "adapter", target_modules=targets, **options)
+    asked = gguf_made.order(
+        base, adapter, what__target="gguf", gguf__content="adapter", gguf__number_format="f32"
+    )
+    folder = gguf_made.export(tmp_path, asked)
+    (file,) = folder.artefact.glob("*-lora-f32.gguf")
+    names = {tensor.name for tensor in gguf.GGUFReader(file).tensors}
+    assert "blk.0.ffn_down.weight.lora_b" in names
+    certificate = folder.certificate()
+    assert certificate is not None
+    assert certificate.parity[0].learned == pytest.approx(1, abs=0.02)
+
+
+def test_an_adapter_alone_is_refused_where_nothing_can_prove_it(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = exporter.Options(content="adapter")
+    with pytest.raises(NoAdapter):
+        exporter.refuse(options, gguf_made.order(model))
+    adapter = merged.adapter(model, tmp_path / "adapter")
+    monkeypatch.setattr(exporter, "find_spec", lambda name: None)
+    with pytest.raises(DependencyMissing, match="llama-cpp-python"):
+        exporter.refuse(options, gguf_made.order(model, adapter))
 
 
 @needs_llama_cpp

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from easytune import paths, records, requirements, settings
 from easytune.errors import DependencyMissing
-from easytune.export_errors import GgufArchitectureUnknown
+from easytune.export_errors import GgufArchitectureUnknown, NoAdapter
 from easytune.exporters import gguf_families
 from easytune.options import Knob, Section, when
 
@@ -36,6 +36,11 @@ class Options(Section):
     ] = "q8_0"
     """Fewer bits make a smaller file and faster answers, and cost some quality."""
 
+    content: Annotated[
+        Literal["model", "adapter"], Knob(level="essential", when=when("what.target", "gguf"))
+    ] = "model"
+    """The whole model, or the adapter alone for llama.cpp's --lora beside its base."""
+
     converter: Annotated[
         Literal["auto", "easytune", "llama.cpp"],
         Knob(level="expert", when=when("what.target", "gguf", "ollama")),
@@ -53,13 +58,27 @@ def needs_bytes(options: Options, sizes: "Sizes") -> int:
 
 
 def refuse(options: Options, order: "ExportOrder") -> None:
-    """Raise DependencyMissing, or GgufArchitectureUnknown for a model that nobody here converts."""
+    """Raise for what cannot be converted here.
+
+    Raises DependencyMissing, NoAdapter, or GgufArchitectureUnknown.
+    """
     if need := requirements.missing("gguf.number_format", options.number_format):
         raise DependencyMissing(option="gguf.number_format", package=need)
+    if options.content == "adapter":
+        _refuse_whole(order)
     base = Path(order.sources[0].base_folder)
     # What others have converted only llama.cpp itself can prove to be right.
     if uses_converter(options, base, paths.home()) and find_spec("llama_cpp") is None:
         raise DependencyMissing(option="gguf.converter", package="llama-cpp-python")
+
+
+def _refuse_whole(order: "ExportOrder") -> None:
+    for source in order.sources:
+        if not source.is_adapter:
+            raise NoAdapter(model=source.title)
+    if find_spec("llama_cpp") is None:
+        # Nothing else can put such a file upon a model and prove it.
+        raise DependencyMissing(option="gguf.content", package="llama-cpp-python")
 
 
 def uses_converter(options: Options, base: Path, home: Path) -> bool:
@@ -85,13 +104,18 @@ def share(number_format: str, of: str) -> float:
 
 def export(session: "Session", options: Options) -> str:
     """Write the file; return its number format."""
-    from easytune.engine.exporting import gguf_export
+    from easytune.engine.exporting import gguf_adapter, gguf_export
 
+    if options.content == "adapter":
+        return gguf_adapter.write(session, options.number_format)
     return gguf_export.write(session, options, session.work)
 
 
 def runtime(session: "Session", options: Options) -> "Runtime | None":
     """Run the file in llama.cpp, or in what else is here that reads it."""
+    from easytune.engine.exporting import gguf_adapter
     from easytune.engine.parity import gguf_runtimes
 
+    if options.content == "adapter":
+        return gguf_adapter.runtime(session)
     return gguf_runtimes.load(session)

@@ -41,7 +41,11 @@ def _commands(certificate: Certificate, artefact: Path) -> Iterator[tuple[str, s
             yield "python", _transformers(artefact)
         case "gguf":
             gguf = next((str(one) for one in files if one.suffix == ".gguf"), str(artefact))
-            yield "llama_server", f"llama-server -m {shlex.quote(gguf)} --port 8080"
+            if certificate.options.get("gguf", {}).get("content") == "adapter":
+                gguf = f"BASE.gguf --lora {shlex.quote(gguf)}"
+            else:
+                gguf = shlex.quote(gguf)
+            yield "llama_server", f"llama-server -m {gguf} --port 8080"
             if any(one.name == "Modelfile" for one in files):
                 yield "ollama", _ollama(artefact, name)
         case "ollama":

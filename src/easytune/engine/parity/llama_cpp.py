@@ -27,11 +27,12 @@ def installed() -> str | None:
 class LlamaCppRuntime:
     """A GGUF file run by llama.cpp; see `Runtime` and `Reads`."""
 
-    def __init__(self, file: Path, log: Path) -> None:
-        """`log` takes what llama.cpp says."""
+    def __init__(self, file: Path, log: Path, adapter: Path | None = None) -> None:
+        """`log` takes what llama.cpp says; `adapter` is a GGUF file that is put upon the other."""
         self.name, self.version = "llama.cpp", installed() or ""
         self._log = log
         command = [sys.executable, "-m", "easytune.engine.parity.llama_cpp_child", str(file)]
+        command += [str(adapter)] if adapter else []
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors

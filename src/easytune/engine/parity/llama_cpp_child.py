@@ -1,4 +1,6 @@
-"""Runs one GGUF file in llama.cpp: `python -m easytune.engine.parity.llama_cpp_child <file>`.
+"""Runs a GGUF file in llama.cpp: `python -m easytune.engine.parity.llama_cpp_child <file>`.
+
+The file of an adapter may follow.
 
 A process of its own, because a file that llama.cpp cannot run ends the whole process. Questions
 come as lines of JSON, answers go as lines of JSON; logits follow their line as raw float32.
@@ -19,8 +21,8 @@ _F32_CACHE = 0  # GGML_TYPE_F32: the cache shall not add an error of its own.
 class Model:
     """A model whose context grows with what it is asked."""
 
-    def __init__(self, file: str) -> None:
-        self.file, self.context, self.loaded = file, 0, None
+    def __init__(self, file: str, adapter: str | None = None) -> None:
+        self.file, self.adapter, self.context, self.loaded = file, adapter, 0, None
 
     def answer(self, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Return the line of the answer, and the bytes after it."""
@@ -65,7 +67,7 @@ class Model:
             self.loaded = None
             self.loaded = llama_cpp.Llama(
                 self.file, n_ctx=self.context, n_batch=_LEAST_CONTEXT, logits_all=True,
-                type_k=_F32_CACHE, type_v=_F32_CACHE, verbose=False,
+                type_k=_F32_CACHE, type_v=_F32_CACHE, verbose=False, lora_path=self.adapter,
             )  # fmt: skip
         return self.loaded
 
@@ -75,7 +77,7 @@ def main() -> int:
     # llama.cpp may write to standard output: that goes to the log, and answers go where it went.
     wire = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    model = Model(sys.argv[1])
+    model = Model(*sys.argv[1:])
     for line in sys.stdin:
         _send(wire, *model.answer(json.loads(line)))
     return 0
