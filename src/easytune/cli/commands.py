@@ -14,7 +14,7 @@ USAGES = {
     " [--report FILE] [--SECTION.OPTION VALUE ...]",
     "export": "easytune export [FILE] [MODEL ...] [--target TARGET] [--SECTION.OPTION VALUE ...]",
     "serve": "easytune serve MODEL [--detach] [--OPTION VALUE ...] | list |"
-    " stop|restart|log|delete [DEPLOYMENT]",
+    " stop|restart|log|check|delete [DEPLOYMENT]",
     "chat": "easytune chat MODEL [PROMPT] [--base BASE] [--system TEXT] [--OPTION VALUE ...]",
     "config": "easytune config [FILE] [--as-command SHELL] [--SECTION.OPTION VALUE ...]",
 }

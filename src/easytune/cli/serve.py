@@ -17,9 +17,11 @@ from easytune.cli.serve_arguments import ACTIONS
 from easytune.deployment import DeployConfig
 from easytune.deployment_errors import DeploymentUnnamed
 from easytune.i18n import t
+from easytune.services import deployment_checks
 from easytune.services.catalogue import Catalogue
 from easytune.services.deployment_evidence import Standing
 from easytune.services.deployments import Deployments, DeploymentStory
+from easytune.services.evidence import ENDED
 from easytune.services.runs import Runs
 
 INTERRUPTED = 130
@@ -45,6 +47,8 @@ def run(args: argparse.Namespace, lang: str) -> int:
         case "restart":
             _tell_key(deployments.restart(chosen), lang)
             return _follow(deployments, chosen, args.detach, lang)
+        case "check":
+            return _check(deployments, chosen, lang)
         case "log":
             print("\n".join(deployments.log(chosen, args.lines)))
         case _:
@@ -66,6 +70,20 @@ def _named(deployments: Deployments, name: str | None) -> str:
         if len(found) == 1:
             return found[0].id
     raise DeploymentUnnamed(", ".join(story.id for story in every) or "–")
+
+
+def _check(deployments: Deployments, deployment: str, lang: str) -> int:
+    """Check the answers of a deployment, and tell; return 0 when they are the trained model's."""
+    deployment_checks.start(deployments, deployment)
+    _say("deploy.check.going", lang)
+    while (found := deployment_checks.latest(deployments.folder(deployment))) is not None:
+        if found.state in ENDED:
+            break
+        time.sleep(_PAUSE_S)
+    if found is None:
+        return 1
+    print(deployment_checks.sentence(found, lang))
+    return 0 if found.parity is not None and found.parity.passed else 1
 
 
 def _serve(
@@ -102,8 +120,8 @@ def _watch(deployments: Deployments, deployment: str, detach: bool, lang: str) -
     while True:
         story = deployments.story(deployment)
         standing = story.standing
-        if (standing.state, standing.starts) != said:
-            said = (standing.state, standing.starts)
+        if (seen := (standing.state, max(1, standing.starts))) != said:
+            said = seen
             _tell(story, lang)
         if not standing.is_active or (detach and standing.state == "healthy"):
             return standing

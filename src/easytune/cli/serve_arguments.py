@@ -6,7 +6,7 @@ from easytune.deployment import DeployConfig
 from easytune.i18n import t
 from easytune.options import Option, declared
 
-ACTIONS = ("list", "stop", "restart", "log", "delete")
+ACTIONS = ("list", "stop", "restart", "log", "check", "delete")
 """What is done with deployments there are; anything else names a model."""
 FLAGS = ("detach", "json", "lines")
 

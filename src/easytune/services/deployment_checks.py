@@ -9,11 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from easytune import job, machine, records
+from easytune import job, machine, quantities, records
 from easytune.deployment_errors import DeploymentNotHealthy, DeploymentUncheckable
 from easytune.deployment_files import CheckFolder, CheckOrder, DeploymentFolder, Keys
 from easytune.errors import FolderUnwritable
 from easytune.export_files import Parity
+from easytune.i18n import t
 from easytune.inference_errors import MemoryShort
 from easytune.services import deployment_commands, evidence, memory
 from easytune.services.deployments import Deployments, DeploymentStory, keys_of, make_key
@@ -77,6 +78,25 @@ def latest(folder: DeploymentFolder) -> CheckStory | None:
         parity=_parity(check),
         failure=(failure.code, failure.values) if failure else None,
     )
+
+
+def sentence(check: CheckStory, lang: str) -> str:
+    """Return what a check has found, or how it stands, in a language."""
+    parity = check.parity
+    if check.state in evidence.ACTIVE:
+        return t("deploy.check.going", lang)
+    if parity is not None and check.state == "finished":
+        same = f"{parity.greedy_agreement:.1%}"
+        figures = [t("deploy.check.figures", lang, prompts=parity.prompts, same=same)]
+        if parity.kl is not None:
+            figures.append(t("deploy.check.kl", lang, kl=f"{parity.kl:.1e}"))
+        facts = {"when": quantities.minute(check.at), "figures": " · ".join(figures)}
+        return t(f"deploy.check.{'passed' if parity.passed else 'missed'}", lang, **facts)
+    if check.failure is not None:
+        code, values = check.failure
+        said = t(f"error.{code}", lang, **values)
+        return t("deploy.check.broken", lang, sentence=said)
+    return t("deploy.check.ended", lang)
 
 
 def _order(story: DeploymentStory) -> CheckOrder:

@@ -11,9 +11,9 @@ from html import escape
 from easytune import quantities
 from easytune.deployment_files import Metrics
 from easytune.i18n import t
+from easytune.services import deployment_checks
 from easytune.services.deployment_checks import CheckStory
 from easytune.services.deployments import DeploymentStory
-from easytune.services.evidence import ACTIVE
 
 LOG_LINES = 60
 _MINUTE_S = 60
@@ -180,25 +180,12 @@ def _checked(check: CheckStory | None, lang: str) -> str:
     """Return what the last check of the answers has found."""
     if check is None:
         return ""
-    parity, tone = check.parity, "et-quiet"
-    if check.state in ACTIVE:
-        said = t("deploy.check.going", lang)
-    elif parity is not None and check.state == "finished":
-        tone = "et-good" if parity.passed else "et-bad"
-        same = f"{parity.greedy_agreement:.1%}"
-        figures = [t("deploy.check.figures", lang, prompts=parity.prompts, same=same)]
-        if parity.kl is not None:
-            figures.append(t("deploy.check.kl", lang, kl=f"{parity.kl:.1e}"))
-        outcome = "passed" if parity.passed else "missed"
-        facts = {"when": quantities.minute(check.at), "figures": " · ".join(figures)}
-        said = t(f"deploy.check.{outcome}", lang, **facts)
+    said, tone = escape(deployment_checks.sentence(check, lang)), "et-quiet"
+    if check.state == "finished" and check.parity is not None:
+        tone = "et-good" if check.parity.passed else "et-bad"
     elif check.failure is not None:
-        code, values = check.failure
-        sentence = t(f"error.{code}", lang, **values)
-        tone, said = "et-bad", t("deploy.check.broken", lang, sentence=sentence)
-    else:
-        said = t("deploy.check.ended", lang)
-    return f'<p class="{tone} deploy-check">{escape(said)}</p>'
+        tone = "et-bad"
+    return f'<p class="{tone} deploy-check">{said}</p>'
 
 
 def _buttons(story: DeploymentStory, lang: str) -> str:
