@@ -37,8 +37,9 @@ def merge(base: Path, adapter: Path, target: Path, **options: Any) -> Path:
     """Merge an adapter into a model folder."""
     target.mkdir(parents=True, exist_ok=True)
     size, watch = options.pop("shard_bytes", 1 << 30), options.pop("watch", _ignore)
+    before = options.pop("before", None)
     weights = MergedWeights(base, adapter_files.read(adapter), **options)
-    merging.write(weights, target, size, "test", watch)
+    merging.write(weights, target, size, "test", watch, before)
     companions.write(base, adapter, target, weights.number_format, weights.is_untied)
     return target
 

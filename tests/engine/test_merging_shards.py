@@ -121,6 +121,23 @@ def test_a_resumed_merge_keeps_whole_files_and_writes_the_same_bytes(
     assert all((target / name).stat().st_ino == inode for name, inode in kept.items())
 
 
+def test_whole_files_of_an_attempt_in_another_folder_are_taken_over(
+    plain: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base, adapter = plain
+    before = merged.merge(base, adapter, tmp_path / "before", shard_bytes=60_000)
+    whole = {path.name: path.read_bytes() for path in before.glob("*.safetensors")}
+    last = max(whole)
+    (before / last).unlink()
+    kept = {path.name: path.stat().st_ino for path in before.glob("*.safetensors")}
+    target = merged.merge(base, adapter, tmp_path / "after", shard_bytes=60_000, before=before)
+    assert {path.name: path.read_bytes() for path in target.glob("*.safetensors")} == whole
+    assert all((target / name).stat().st_ino == inode for name, inode in kept.items())
+    other = merged.merge(base, adapter, tmp_path / "other", shard_bytes=50_000, before=target)
+    assert len(list(target.glob("*.safetensors"))) == len(whole)
+    assert merged.weights(other).keys() == merged.weights(target).keys()
+
+
 def test_a_file_that_was_damaged_meanwhile_is_written_again(
     plain: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -288,6 +288,9 @@ def test_limits_follow_the_format_and_the_wish_of_the_user() -> None:
     assert limits.for_format("fp32", "adapter").kl == 1e-6
     wished = limits.chosen(limits.for_format("f32", "merged"), GateSection(kl=0.5))
     assert wished.kl == 0.5
+    rounded = limits.in_half_precision(limits.for_format("f32", "merged"))
+    assert rounded.kl > limits.for_format("bf16", "merged").kl
+    assert rounded.logit is None
     assert wished.greedy == limits.for_format("f32", "merged").greedy
 
 

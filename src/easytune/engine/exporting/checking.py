@@ -27,15 +27,17 @@ def check(
     said = reference.record(
         runtime, asked, wish.new_tokens, session.scratch / "said", session.prompts_done
     )
-    ends, backend = runtime.ends(), trained.tokenizer.backend
+    ends, backend, precision = runtime.ends(), trained.tokenizer.backend, trained.precision
     runtime.close()
     session.unload()
     exported = exporter.runtime(session, options)
     if exported is None:
         return ()
-    allowed = limits.chosen(
-        limits.for_format(number_format, session.order.config.what.target), wish
-    )
+    usual = limits.for_format(number_format, session.order.config.what.target)
+    if precision != "fp32":
+        session.note("export_half_precision_gate", precision=precision)
+        usual = limits.in_half_precision(usual)
+    allowed = limits.chosen(usual, wish)
     try:
         found = gate.against(
             said,

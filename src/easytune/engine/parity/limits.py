@@ -41,6 +41,22 @@ def for_format(number_format: str, target: str) -> Limits:
     return _HALF if rounds else _EXACT
 
 
+def in_half_precision(limits: Limits) -> Limits:
+    """Return the limits where there was no memory to compute in fp32.
+
+    Then rounding on the way moves predictions, whatever the format of the weights is.
+    """
+    return limits.model_copy(
+        update={
+            "kl": max(limits.kl, 5e-3),
+            "greedy": min(limits.greedy, 0.7),
+            "logit": None,
+            "perplexity": max(limits.perplexity, 0.03),
+            "learned": max(limits.learned, 0.2),
+        }
+    )
+
+
 def chosen(limits: Limits, gate: GateSection) -> Limits:
     """Return the limits with those that the user has set in their place."""
     wished = {
