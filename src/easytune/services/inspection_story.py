@@ -83,9 +83,9 @@ class InspectionFold:
         """Begin at the start of the folder's events."""
         self._folder, self._order = folder, order
         self._following, self._told = Following(folder), _Told()
-        self._static = Outcome(folder.static, lambda: read_static(folder))
-        self._result = Outcome(folder.result, lambda: read_result(folder))
-        self._decision = Outcome(folder.decision, lambda: records.read(folder.decision))
+        self._static = Outcome(lambda: read_static(folder), folder.static)
+        self._result = Outcome(lambda: read_result(folder), folder.result)
+        self._decision = Outcome(lambda: records.read(folder.decision), folder.decision)
 
     def tell(self, name: str) -> InspectionStory:
         """Return the story so far of what is now called `name`."""
