@@ -7,7 +7,7 @@ the job is alive.
 import sys
 from pathlib import Path
 
-from easytune.engine import edge, failures
+from easytune.engine import edge, failures, light_imports
 from easytune.engine.reporting import Reporter
 from easytune.engine.stopping import StopSignal
 from easytune.events import Event, Failed
@@ -25,7 +25,8 @@ def run(path: Path) -> int:
 
     def work(report: Reporter, stop: StopSignal) -> Event:
         order = edge.read(folder, folder.order)
-        from easytune.engine.exporting import job
+        with light_imports.at_once():
+            from easytune.engine.exporting import job
 
         return job.export(order, folder, report, stop)
 

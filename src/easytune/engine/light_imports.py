@@ -35,15 +35,17 @@ def remove() -> None:
 @contextmanager
 def at_once() -> Iterator[None]:
     """Import without looking for garbage meanwhile: there is none, and a look takes its time."""
-    was_on = gc.isenabled()
+    if "torch" in sys.modules or not gc.isenabled():
+        # Nothing much is left to import, and by now there may be garbage.
+        yield
+        return
     gc.disable()
     try:
         yield
     finally:
         # What is imported stays; later looks need not go through it.
         gc.freeze()
-        if was_on:
-            gc.enable()
+        gc.enable()
 
 
 def _with_less(module: ModuleType) -> None:
