@@ -18,6 +18,8 @@ IMAGES: dict[Server, str] = {
     "vllm": "vllm/vllm-openai:latest",
     "tgi": "ghcr.io/huggingface/text-generation-inference:latest",
 }
+KEYS: dict[Server, str] = {"vllm": "VLLM_API_KEY", "tgi": "API_KEY"}
+"""The variable of the environment from which a server takes its key."""
 _OURS = when("what.target", "deployment")
 _TEXT_BYTES = 1_000_000
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easytune.export_files import Certificate
+from easytune.exporters import deployment
 from easytune.i18n import t
 from easytune.job import slug
 
@@ -54,8 +55,9 @@ def _commands(certificate: Certificate, artefact: Path) -> Iterator[tuple[str, s
             onnx = next((str(one) for one in files if one.suffix == ".onnx"), str(artefact))
             yield "python", f"import onnxruntime\nonnxruntime.InferenceSession({onnx!r})"
         case "deployment":
-            compose = any(one.name.startswith("docker-compose") for one in files)
-            yield "docker", _docker(place, name, compose=compose)
+            server = certificate.options.get("deployment", {}).get("server", "vllm")
+            key = deployment.KEYS[server]
+            yield "docker", f"cd {place} && {key}=choose-a-long-secret ./start.sh"
         case "hub":
             return
 
@@ -84,9 +86,3 @@ def _transformers(artefact: Path) -> str:
 def _ollama(artefact: Path, name: str) -> str:
     modelfile = shlex.quote(str(artefact / "Modelfile"))
     return f"ollama create {name} -f {modelfile}\nollama run {name}"
-
-
-def _docker(place: str, name: str, *, compose: bool) -> str:
-    if compose:
-        return f"cd {place} && docker compose up"
-    return f"docker build -t {name} {place}\ndocker run --gpus all -p 8000:8000 {name}"

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from easytune.engine.exporting.session import Session
 
 MODEL = "model"
-_KEYS: dict[deployment.Server, str] = {"vllm": "VLLM_API_KEY", "tgi": "API_KEY"}
 _DOCKERIGNORE = "*\n!model\n"
 _GIGA = 1e9
 # Besides the weights: what is computed, and some conversations that are kept in mind.
@@ -76,7 +75,7 @@ def _dockerfile(options: deployment.Options, command: list[str]) -> str:
 
 
 def _start(options: deployment.Options, name: str) -> str:
-    port, key = options.port, _KEYS[options.server]
+    port, key = options.port, deployment.KEYS[options.server]
     return (
         "#!/bin/sh\n"
         f"# Builds the image and serves the model on this machine alone, at port {port}.\n"
@@ -94,7 +93,7 @@ def _readme(session: "Session", options: deployment.Options, name: str, number_f
     asked = {"model": name, "messages": [{"role": "user", "content": "Hello"}]}
     curl = (
         f"curl http://127.0.0.1:{options.port}/v1/chat/completions \\\n"
-        f'  -H "Authorization: Bearer ${_KEYS[options.server]}" \\\n'
+        f'  -H "Authorization: Bearer ${deployment.KEYS[options.server]}" \\\n'
         f'  -H "Content-Type: application/json" \\\n  -d {shlex.quote(json.dumps(asked))}'
     )
     needed_gb = max(_AT_LEAST_GB, weights_gb * _ROOM + 1)
@@ -102,7 +101,7 @@ def _readme(session: "Session", options: deployment.Options, name: str, number_f
         "export.deployment.readme", options.language,
         name=name, server={"vllm": "vLLM", "tgi": "TGI"}[options.server], format=number_format,
         weights_gb=f"{weights_gb:.2f}", needed_gb=math.ceil(needed_gb), gpus=options.gpus,
-        port=options.port, key=_KEYS[options.server], curl=curl,
+        port=options.port, key=deployment.KEYS[options.server], curl=curl,
         command=shlex.join(serve(options, name, f"./{MODEL}")),
     )  # fmt: skip
 
