@@ -4,9 +4,11 @@ The trained model is loaded beside the server, and both are asked the same: see 
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from easytune import records
+from easytune.data.tokenizer import ModelTokenizer
 from easytune.deployment_files import CheckFolder, CheckOrder
 from easytune.engine import edge, failures
 from easytune.engine.reporting import Reporter
@@ -63,7 +65,7 @@ def _check(
     try:
         found = gate.against(
             said, runtime.ends(), server, allowed, order.new_tokens,
-            lambda tokens: model.tokenizer.backend.decode(list(tokens), skip_special_tokens=False),
+            lambda tokens: _decoded(model.tokenizer, tokens),
             watch,
         )  # fmt: skip
         told = server.divergence()
@@ -76,6 +78,12 @@ def _check(
         found = found.model_copy(update={"kl": told[0], **more})
     records.write_text(folder.result, found.model_dump_json(indent=1))
     return Finished(metrics={"greedy_agreement": found.greedy_agreement})
+
+
+def _decoded(tokenizer: ModelTokenizer, tokens: Sequence[int]) -> str:
+    """Return the text of tokens, without those that the server named and nobody knows."""
+    known = [token for token in tokens if token >= 0]
+    return tokenizer.backend.decode(known, skip_special_tokens=False)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ class ServerRuntime:
         one = self._said[tuple(tokens)]
         choice = self._asked(one.prompt, new_tokens)
         texts = self._told(one.prompt, choice)
-        found = []
-        for place, text in enumerate(texts):
+        found = self._read(choice, one.answer) if texts is None else []
+        for place, text in enumerate(texts or ()):
             expected = one.answer[place] if place < len(one.answer) else None
             # Several tokens may have the same text: then it is the one that was expected.
             is_it = expected is not None and self._text(expected) == text
@@ -123,8 +123,11 @@ class ServerRuntime:
         except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
             raise Unexpected(f"{path}: {error}") from error
 
-    def _told(self, prompt: Prompt, choice: dict[str, Any]) -> list[str]:
-        """Keep what is told of the places, and return the text of the token at each."""
+    def _told(self, prompt: Prompt, choice: dict[str, Any]) -> list[str] | None:
+        """Keep what is told of the places, and return the text of the token at each.
+
+        None where the server tells no tokens.
+        """
         told = choice.get("logprobs") or {}
         if content := told.get("content"):
             texts = [one["token"] for one in content]
@@ -133,12 +136,17 @@ class ServerRuntime:
             texts = told["tokens"]
             rivals = [list((one or {}).items()) for one in told.get("top_logprobs") or []]
         else:
-            message = choice.get("message") or {}
-            text = choice.get("text") or message.get("content") or ""
-            ids = self._tokenizer.backend.encode(text, add_special_tokens=False).ids
-            return [self._text(token) for token in ids]
+            return None
         self._likely[prompt.tokens] = rivals
         return texts
+
+    def _read(self, choice: dict[str, Any], expected: list[int]) -> list[int]:
+        """Return the tokens of an answer that comes as a text only, which may be several."""
+        text = choice.get("text") or (choice.get("message") or {}).get("content") or ""
+        backend = self._tokenizer.backend
+        if backend.decode(expected, skip_special_tokens=True).strip() == text.strip():
+            return list(expected)
+        return backend.encode(text, add_special_tokens=False).ids
 
     def _text(self, token: int) -> str:
         return _text(self._tokenizer, token)
