@@ -49,7 +49,8 @@ def test_versions_are_edited_compared_and_rolled_back(http: httpx.Client) -> Non
     assert http.patch("/api/versions/house-style:v1", json={"stage": "best"}).status_code == 400
 
     http.patch("/api/versions/house-style:v2", json={"current": True})
-    assert http.get("/v1/models/house-style").status_code == 200
+    assert "house-style" in [one["id"] for one in http.get("/v1/models").json()["data"]]
+    assert http.get("/v1/models/house-style:v1").json()["id"].startswith("20261101-120100")
     back = http.post("/api/versions/house-style/rollback").json()
     assert back["version"] == "house-style:v1"
 

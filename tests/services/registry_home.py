@@ -26,7 +26,7 @@ from easytune.services.runs import Runs
 from easytune.services.store import Store
 
 BEGAN = datetime(2026, 11, 1, 12, tzinfo=UTC)
-_HIDDEN, _RANK = 64, 2
+_HIDDEN, _RANK = 256, 2
 _LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
 _LIMITS = Limits(kl=1e-4, greedy=0.99, logit=None, perplexity=0.01)
 

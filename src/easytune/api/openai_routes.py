@@ -1,5 +1,7 @@
 """The routes that OpenAI's clients call."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -28,7 +30,12 @@ def router(services: Answers, follower: Follower) -> APIRouter:
 
     @routes.get("/models")
     def list_models() -> ModelList:
-        return ModelList(data=[_entry(m) for m in chat.catalogue.list() if m.problem is None])
+        usable = {one.id: one for one in chat.catalogue.list() if one.problem is None}
+        listed = [_entry(one) for one in usable.values()]
+        for name, model in chat.catalogue.named().items():
+            if model in usable:
+                listed.append(_entry(replace(usable[model], id=name)))
+        return ModelList(data=listed)
 
     @routes.get("/models/{model:path}")
     def read_model(model: str) -> ModelEntry:

@@ -12,6 +12,7 @@ from easytune.i18n import t
 from easytune.inference_errors import PromptEmpty
 from easytune.services.answer import Answer
 from easytune.services.chat import Chat, LoadingModel, Question, Waiting
+from easytune.services.registry import attach
 from easytune.services.runs import Runs
 from easytune.wire import Turn
 
@@ -20,7 +21,9 @@ INTERRUPTED = 130
 
 def run(args: argparse.Namespace, lang: str) -> int:
     """Answer the prompt that was given, or all that are typed."""
-    chat = Chat(args.home, Runs(args.home))
+    runs = Runs(args.home)
+    chat = Chat(args.home, runs)
+    attach(args.home, runs, chat.catalogue)
     try:
         talk = Talk(chat, args, lang)
         return talk.once(args.prompt) if args.prompt is not None else talk.go_on()

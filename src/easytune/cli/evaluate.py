@@ -12,7 +12,7 @@ from easytune.cli.follow import clock
 from easytune.errors import FolderUnwritable
 from easytune.evaluation_errors import ReportUnknown
 from easytune.i18n import t
-from easytune.services import evaluation_report, evaluation_thresholds
+from easytune.services import evaluation_report, evaluation_thresholds, registry
 from easytune.services.catalogue import Catalogue
 from easytune.services.evaluation_report import Form
 from easytune.services.evaluation_report_material import gather
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, lang: str) -> int:
 
 def service(home: Path, runs: Runs) -> Evaluations:
     """Return the evaluations of a home."""
-    return Evaluations(home, runs, Catalogue(home, runs))
+    return Evaluations(home, runs, registry.attach(home, runs, Catalogue(home, runs)))
 
 
 def _thresholds(args: argparse.Namespace) -> list[Threshold]:

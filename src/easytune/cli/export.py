@@ -9,15 +9,14 @@ from easytune.cli import chosen, job_follow, showing
 from easytune.cli.follow import clock
 from easytune.i18n import t
 from easytune.services import export_sheet, strength_sheet
-from easytune.services.catalogue import Catalogue
 from easytune.services.export_story import ExportStory
 from easytune.services.exports import Exports
-from easytune.services.runs import Runs
+from easytune.services.registry import named_models
 
 
 def run(args: argparse.Namespace, lang: str) -> int:
     """Export and tell; return 0 done, 1 failed, 130 stopped by Ctrl-C."""
-    exports = Exports(args.home, Catalogue(args.home, Runs(args.home)))
+    exports = Exports(args.home, named_models(args.home))
     if args.resume is not None:
         export = exports.resume(args.resume)
     else:

@@ -12,7 +12,7 @@ ACTIONS = (
     "list", "show", "compare", "tag", "note", "stage", "rename", "keep", "current", "rollback",
     "delete", "trash", "verify", "import",
 )  # fmt: skip
-FLAGS = (
+FLAGS: tuple[str, ...] = (
     "accept-warnings", "all", "base", "convert-pickle", "json", "kind", "name", "remove",
     "reverse", "search", "sort", "stage", "tag", "yes",
 )  # fmt: skip

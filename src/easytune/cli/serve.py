@@ -18,11 +18,10 @@ from easytune.deployment import DeployConfig
 from easytune.deployment_errors import DeploymentUnnamed
 from easytune.i18n import t
 from easytune.services import deployment_checks
-from easytune.services.catalogue import Catalogue
 from easytune.services.deployment_evidence import Standing
 from easytune.services.deployments import Deployments, DeploymentStory
 from easytune.services.evidence import ENDED
-from easytune.services.runs import Runs
+from easytune.services.registry import named_models
 
 INTERRUPTED = 130
 _PAUSE_S = 0.2
@@ -33,7 +32,7 @@ def run(args: argparse.Namespace, lang: str) -> int:
 
     Returns 0, 1 when a server could not be kept up, 130 when Ctrl-C ended it.
     """
-    deployments = Deployments(args.home, Catalogue(args.home, Runs(args.home)))
+    deployments = Deployments(args.home, named_models(args.home))
     if args.what == "list":
         return _list(deployments, args, lang)
     if args.what not in ACTIONS:

@@ -79,6 +79,8 @@ class Catalogue:
         self._prints: dict[Path, tuple[Mark, str]] = {}
         self.stands_for: Callable[[str], str | None] = lambda _: None
         """What a name of the registry stands for now. The registry sets it."""
+        self.named: Callable[[], dict[str, str]] = dict
+        """Name in the registry -> id of its current version. The registry sets it."""
 
     def find(self, model_id: str) -> Model:
         """Return a model by id, by absolute folder, by hub id (downloaded when loaded), or by the

@@ -79,7 +79,7 @@ class Registry:
         self.dependents = Dependents(home, runs, catalogue, evaluations)
         self.tracer = Tracer(home, runs, catalogue)
         # So that a name stands for its current version wherever a model can be named.
-        catalogue.stands_for = self.resolve
+        catalogue.stands_for, catalogue.named = self.resolve, self.current_models
         self._closing = threading.Event()
         self._reader: threading.Thread | None = None
         self._waiting: threading.Timer | None = None
@@ -111,6 +111,13 @@ class Registry:
             return self.get(ref).facts.model or None
         except (EntryMissing, NoCurrentVersion):
             return None
+
+    def current_models(self) -> dict[str, str]:
+        """Return name -> id in the catalogue of its current version, of the names that have one."""
+        with self._store.read() as session:
+            current = self._rows(session).current()
+        found = {name: self._index.one(key) for name, key in current.items()}
+        return {name: facts.model for name, facts in found.items() if facts and facts.model}
 
     def history(self, ref: str) -> list[Change]:
         """Return what was changed of a version and of what is current of its name, latest first.
@@ -353,6 +360,18 @@ class Registry:
         """
         entries, pending = self._entries(patience_s)
         return registry_listing.listing(entries, query or Query(), pending)
+
+
+def attach(home: Path, runs: Runs, catalogue: Catalogue) -> Catalogue:
+    """Return the catalogue, which finds models by the names of the registry from now on."""
+    Registry(home, Store(home), runs, catalogue, Evaluations(home, runs, catalogue))
+    return catalogue
+
+
+def named_models(home: Path) -> Catalogue:
+    """Return the models of a home, which are found by the names of the registry too."""
+    runs = Runs(home)
+    return attach(home, runs, Catalogue(home, runs))
 
 
 def _entry(facts: Facts, said: "Said", current: dict[str, str]) -> Entry:

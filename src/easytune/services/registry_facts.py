@@ -1,6 +1,7 @@
 """Reads what the files of a version say: the run, its data, its figures. No weights are read."""
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -197,13 +198,17 @@ def _used(content: object) -> tuple[DatasetUsed, ...]:
 
 def _parity(certificate: Certificate) -> dict[str, float]:
     """Return the worst figures of the runtimes that an export was compared in."""
-    if not certificate.parity:
-        return {}
-    return {
-        "greedy_agreement": min(one.greedy_agreement for one in certificate.parity),
-        "top1": min(one.top1 for one in certificate.parity),
-        "kl": max(one.kl for one in certificate.parity),
-    }
+    worst: dict[str, Callable[[list[float]], float]] = {
+        "greedy_agreement": min, "top1": min, "kl": max,
+    }  # fmt: skip
+    found: dict[str, float] = {}
+    for name, choose in worst.items():
+        figures = [
+            float(value) for one in certificate.parity if _is_number(value := getattr(one, name))
+        ]
+        if figures:
+            found[name] = choose(figures)
+    return found
 
 
 def _moment(text: object, folder: Path) -> datetime:

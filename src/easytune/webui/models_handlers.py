@@ -14,7 +14,7 @@ from easytune.job import JobFolder
 from easytune.registry_errors import EntryMissing
 from easytune.services import account, discovery, registry_comparison
 from easytune.services.registry import Edit
-from easytune.services.registry_entry import SORTS, Entry, Query
+from easytune.services.registry_entry import SORTS, Entry, Query, Sort
 from easytune.webui import data_figures, models_list_view, models_sheet_view
 from easytune.webui.context import Context
 from easytune.webui.models_sheet_view import Sheet
@@ -267,9 +267,18 @@ def _known(state: State | None) -> State:
 
 def _query(state: State, search: str) -> Query:
     kept = state["filters"]
-    chosen = {name: kept.get(name, "") for name in ("stage", "kind", "base", "tag")}
-    sort = next((one for one in SORTS if one == kept.get("sort")), SORTS[0])
-    return Query(search=search or "", sort=sort, **chosen)
+    return Query(
+        search=search or "", stage=kept.get("stage", ""), kind=kept.get("kind", ""),
+        base=kept.get("base", ""), tag=kept.get("tag", ""),
+        sort=_sort(kept.get("sort")),
+    )  # fmt: skip
+
+
+def _sort(name: object) -> Sort:
+    for known in SORTS:
+        if known == name:
+            return known
+    return "created"
 
 
 def _unusual(settings: dict[str, Any]) -> dict[str, Any]:
