@@ -10,7 +10,7 @@ from easytune.services.registry_entry import KINDS, SORTS, STAGES, Entry, Listin
 from easytune.services.trash import Trashed
 from easytune.webui import data_figures as figures
 
-COLUMNS = ("version", "stage", "base", "loss", "forgetting", "created")
+COLUMNS = ("version", "stage", "loss", "forgetting", "created")
 PAGE = 100
 """Versions on one page: more than that nobody reads, and a browser takes long to draw them."""
 _MOST_TAGS = 4
@@ -114,7 +114,7 @@ def _row(entry: Entry, is_shown: bool, is_picked: bool, lang: str) -> str:
     facts = entry.facts
     loss = f"{facts.loss:.4f}" if facts.loss is not None else ""
     cells = [
-        _named(entry, lang), stage_chip(entry.stage, lang), escape(entry.base_name), loss,
+        _named(entry, lang), stage_chip(entry.stage, lang), loss,
         score(entry), _day(entry), _buttons(entry, is_picked, lang),
     ]  # fmt: skip
     current = ' aria-current="true"' if is_shown else ""
@@ -128,7 +128,7 @@ def _named(entry: Entry, lang: str) -> str:
         small.append(entry.facts.target)
     if entry.facts.step is not None:
         small.append(f"@{entry.facts.step}")
-    small.append(quantities.size(entry.facts.bytes))
+    small += [entry.base_name, quantities.size(entry.facts.bytes)]
     tags = "".join(
         f'<span class="work-tag">{escape(tag)}</span>' for tag in entry.tags[:_MOST_TAGS]
     )
@@ -139,7 +139,7 @@ def _named(entry: Entry, lang: str) -> str:
         f'<button type="button" class="models-open" data-work="open"'
         f' data-id="{escape(entry.key, quote=True)}">{escape(entry.ref)}</button>'
     )
-    return f"{name}{mark}<small>{escape(' · '.join(small))}</small>{tags}"
+    return f"{name}{mark}<small>{escape(' · '.join(filter(None, small)))}</small>{tags}"
 
 
 def _day(entry: Entry) -> str:
