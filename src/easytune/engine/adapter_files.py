@@ -164,7 +164,7 @@ def _is_allowed(name: str, config: dict[str, Any], prefix: str, whole: list[str]
     owners = name.split(".")[:-1]
     paths = [".".join(owners[: size + 1]) for size in range(len(owners))]
     # As PEFT finds them: "norm" names every layer norm, too.
-    return any(path.endswith(one) for path in paths for one in whole)
+    return any(one and path.endswith(one) for path in paths for one in whole)
 
 
 def _parts(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Part]:
