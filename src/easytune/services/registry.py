@@ -7,10 +7,9 @@ what people add; they are in the database. Any number of processes may have a re
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from easytune import checkpoints
 from easytune.errors import CheckpointInvalid
@@ -20,7 +19,6 @@ from easytune.registry_errors import (
     CheckpointsMove,
     EntryInUse,
     EntryMissing,
-    EntryNameInvalid,
     EntryNeeded,
     NoCurrentVersion,
     NoEarlierVersion,
@@ -29,15 +27,13 @@ from easytune.services import folders, registry_listing, registry_scan
 from easytune.services.catalogue import Catalogue
 from easytune.services.evaluations import Evaluations
 from easytune.services.registry_dependents import Dependent, Dependents
+from easytune.services.registry_edit import Edit, changes_of, valid_name
 from easytune.services.registry_entry import (
-    LONGEST_NOTES,
     Change,
     Entry,
     Facts,
     Listing,
     Query,
-    Stage,
-    clean_name,
     clean_tags,
     parse_ref,
 )
@@ -55,16 +51,6 @@ if TYPE_CHECKING:
 _SLICE_S = 0.2
 _PAUSE_S = 0.05
 _BEGIN_S = 5.0
-
-
-@dataclass(frozen=True)
-class Edit:
-    """What shall be changed of a version; None leaves as it is."""
-
-    stage: Stage | None = None
-    tags: Sequence[str] | None = None
-    notes: str | None = None
-    name: str | None = None
 
 
 class Registry:
@@ -155,7 +141,7 @@ class Registry:
         Raises EntryMissing, EntryNameInvalid, EntryChanged when `revision` is given and another
         change came in between.
         """
-        entry, changes = self.get(ref), _changes(edit)
+        entry, changes = self.get(ref), changes_of(edit)
         with self._store.write() as session:
             self._rows(session).edit(entry.key, changes, who, revision)
         return self.get(entry.key)
@@ -177,7 +163,7 @@ class Registry:
         Raises RunMissing, CheckpointMissing, EntryNameInvalid, and CheckpointsMove while the run
         goes on and may still remove it.
         """
-        chosen = _valid_name(name) if name else ""
+        chosen = valid_name(name) if name else ""
         folder = self._runs.folder(run_id)
         if folders.runs_now(folder):
             raise CheckpointsMove(run_id)
@@ -380,23 +366,3 @@ def _entry(facts: Facts, said: "Said", current: dict[str, str]) -> Entry:
         tags=said.tags, notes=said.notes, author=said.author, revision=said.revision,
         is_current=current.get(said.name) == facts.key,
     )  # fmt: skip
-
-
-def _changes(edit: Edit) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    if edit.stage in get_args(Stage):
-        changes["stage"] = edit.stage
-    if edit.tags is not None:
-        changes["tags"] = list(clean_tags(tuple(edit.tags)))
-    if edit.notes is not None:
-        changes["notes"] = edit.notes.strip()[:LONGEST_NOTES]
-    if edit.name is not None:
-        changes["name"] = _valid_name(edit.name)
-    return changes
-
-
-def _valid_name(name: str) -> str:
-    cleaned = clean_name(name)
-    if not cleaned:
-        raise EntryNameInvalid(name)
-    return cleaned
