@@ -1,9 +1,8 @@
 """The Evaluate tab as a person uses it: real app, real Chromium, a stand-in for the engine."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,18 +10,16 @@ import gradio as gr
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from easytune import events, job, locks, paths, records
+from easytune import events, job, paths, records
 from easytune.config import TrainConfig
 from easytune.evaluation import EvaluateConfig
 from easytune.events import Finished
 from easytune.job import Job, JobFolder
-from easytune.services import dispatch, processes
 from easytune.webui.context import Context
 from easytune.webui.evaluate_setup import SetupPanel
 from easytune.webui.evaluate_setup_handlers import SetupHandlers
-from tests.conftest import AppServer, end_processes_of, environment_for
-from tests.patience import eventually
 from tests.webui import compare_page
+from tests.webui.waiting_app import WaitingApp, waiting_app
 
 WORKER = Path(__file__).with_name("stand_in_evaluator.py")
 
@@ -120,42 +117,34 @@ def test_a_draft_of_another_version_is_passed_over(home: Path) -> None:
 # --- the tab in a browser -----------------------------------------------------
 
 
+@dataclass
 class Scene:
-    """One app that starts nothing by itself, on a home with a trained run."""
+    """The app, and a trained run in its home."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.run = trained_run(home, "house-style")
-        self.app = AppServer(home, environment_for(home)).wait()
+    waiting: WaitingApp
+    run: JobFolder
 
     def work(self, pause: float) -> None:
         """Give the evaluation that waits a runner and the stand-in."""
-        waiting = sorted(paths.evaluations(self.home).iterdir())[-1]
-        worker = [sys.executable, str(WORKER), str(pause), str(waiting)]
-        command = [sys.executable, "-m", "easytune.services.runner", str(waiting), "--", *worker]
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, **processes.detached())
-        eventually((waiting / "process.json").exists, lambda: "the runner did not start")
+        waiting = sorted(self.waiting.jobs.iterdir())[-1]
+        self.waiting.work(WORKER, pause, waiting)
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """One app for all tests of the tab; the lock keeps it from starting what waits."""
+    """One app for all tests of the tab."""
     home = tmp_path_factory.mktemp("evaluate") / "home"
     home.mkdir()
-    lock = locks.hold(home / dispatch.LOCK, patience_s=10)
-    assert lock is not None
-    with lock:
-        built = Scene(home)
-        yield built
-        built.app.kill()
-        end_processes_of(home)
+    run = trained_run(home, "house-style")
+    with waiting_app(home, paths.evaluations(home)) as waiting:
+        yield Scene(waiting, run)
 
 
 @pytest.fixture
 def page_of_app(visitor: BrowserContext, scene: Scene) -> Iterator[Page]:
     """A page of the app as somebody new finds it."""
     page = visitor.new_page()
-    page.goto(scene.app.url)
+    page.goto(scene.waiting.app.url)
     yield page
     page.evaluate("localStorage.clear(); sessionStorage.clear()")
     page.close()
