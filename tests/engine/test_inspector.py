@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def _ended(inspections: Inspections, inspection: str) -> InspectionStory:
     return inspections.story(inspection)
 
 
-def _submit(inspections: Inspections, folder: Path, **more: bool) -> str:
+def _submit(inspections: Inspections, folder: Path, **more: Any) -> str:
     return inspections.submit([folder], "demo", name="Guest", **more)
 
 
