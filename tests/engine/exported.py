@@ -34,9 +34,8 @@ def order(
     home: Path, model: Source, target: str, continues: str | None = None, **options: Any
 ) -> ExportFolder:
     """Write the folder of an export that is asked for; `options` as `section__name=value`."""
-    config = ExportConfig().changed(
-        what__target=target, gate__prompts=6, gate__new_tokens=8, **options
-    )
+    few = {"gate__prompts": 6, "gate__new_tokens": 8}
+    config = ExportConfig().changed(what__target=target, **(few | options))
     asked = ExportOrder(config=config, sources=(model,), continues=continues)
     return ExportFolder(create_named(paths.exports(home), asked, target, asked.created))
 

@@ -67,6 +67,8 @@ def test_the_saved_adapter_on_the_plain_base_is_what_was_measured(
     )
     ran = train(chosen)
     assert ran.end.kind == "finished", ran.end
+    slow = {"lora__use_dora", "lora__dropout"} & options.keys()
+    assert ("slow_layers" in ran.notices()) == bool(slow)
     base = AutoModelForCausalLM.from_pretrained(str(model_folder))
     before = held_out_loss(base.eval(), chosen, model_folder)
     model = PeftModel.from_pretrained(base, str(ran.folder.adapter)).eval()

@@ -22,7 +22,8 @@ def serve(home: Path, port: int) -> None:
         with gr.Tab("Deploy", id="deploy", elem_id="deploy-tab") as tab:
             view = gr.Radio(["export", "deploy"], value="deploy")
             panel = deploy_panel.build(context)
-            deploy_panel.follow(panel, view, [tab.select, view.change])
+            look = deploy_panel.look(panel, view)
+            gr.on([tab.select, view.change], **look)
     page.launch(
         server_name="127.0.0.1", server_port=port, theme=theme.theme(), head=theme.head(None),
         i18n=language.translations(), quiet=True, prevent_thread_lock=True,

@@ -5,7 +5,8 @@ are cast down instead, and only the input and the low-rank product are kept for 
 """
 
 import types
-from typing import Any
+from collections import Counter
+from typing import Any, Literal
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
@@ -13,27 +14,35 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 
-def speed_up(model: nn.Module) -> bool:
-    """Replace the forward of every LoRA layer that can be; return whether all of them could."""
-    layers = [m for m in model.modules() if hasattr(m, "lora_A") and hasattr(m, "base_layer")]
-    able = [layer for layer in layers if isinstance(layer, LoraLinear) and _is_plain(layer)]
-    for layer in able:
-        layer.forward = types.MethodType(_forward, layer)
-    return len(able) == len(layers)
+Obstacle = Literal["dora", "dropout", "quantized", "unusual"]
+"""Why a layer is more than W x + s B A x with a frozen ordinary W."""
 
 
-def _is_plain(layer: LoraLinear) -> bool:
-    """Tell whether a layer is W x + s B A x with a frozen ordinary W, and nothing more."""
+def speed_up(model: nn.Module) -> dict[Obstacle, int]:
+    """Replace the forward of every LoRA layer that can be; count the others by what they have."""
+    found: Counter[Obstacle] = Counter()
+    for layer in model.modules():
+        if hasattr(layer, "lora_A") and hasattr(layer, "base_layer"):
+            obstacle = _obstacle(layer)
+            if obstacle is None:
+                layer.forward = types.MethodType(_forward, layer)
+            else:
+                found[obstacle] += 1
+    return dict(found)
+
+
+def _obstacle(layer: Any) -> Obstacle | None:
     base = layer.base_layer
-    return (
-        type(layer) is LoraLinear
-        and type(base) is nn.Linear
-        and not base.weight.requires_grad
-        and not layer.lora_variant
-        and not layer.fan_in_fan_out
-        and all(isinstance(dropout, nn.Identity) for dropout in layer.lora_dropout.values())
-        and all(b.bias is None for b in layer.lora_B.values())
-    )
+    if getattr(layer, "lora_variant", None):
+        return "dora"
+    if not base.weight.is_floating_point():
+        return "quantized"
+    if type(layer) is not LoraLinear or type(base) is not nn.Linear or base.weight.requires_grad:
+        return "unusual"
+    if not all(isinstance(dropout, nn.Identity) for dropout in layer.lora_dropout.values()):
+        return "dropout"
+    is_plain = not layer.fan_in_fan_out and all(b.bias is None for b in layer.lora_B.values())
+    return None if is_plain else "unusual"
 
 
 def _forward(layer: LoraLinear, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:

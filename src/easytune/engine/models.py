@@ -3,7 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -37,6 +37,8 @@ class Loaded:
     dtype: torch.dtype
     autocast: bool
     """Whether training computes in `dtype` by automatic casts: some weights are in fp32."""
+    slow_layers: dict[lora_layer.Obstacle, int] = field(default_factory=dict)
+    """How many layers of the adapter are computed by PEFT, by what keeps ours from it."""
 
 
 def load(
@@ -58,7 +60,10 @@ def load(
     if before_adapter and config.model.method != "full":
         before_adapter(Loaded(base, base, plan, device, dtype, autocast=False))
     model = _prepare(config, base, folder)
-    return Loaded(model, base, plan, device, dtype, _needs_autocast(config, model, dtype))
+    # What is compiled fuses by itself.
+    slow = {} if config.memory.torch_compile else lora_layer.speed_up(model)
+    autocast = _needs_autocast(config, model, dtype, bool(slow))
+    return Loaded(model, base, plan, device, dtype, autocast, slow)
 
 
 def parameters(folder: Path) -> int:
@@ -233,9 +238,10 @@ def _adapted(config: TrainConfig, base: PreTrainedModel, folder: Path) -> Any:
     return adapters.attach(base, config.lora, name)
 
 
-def _needs_autocast(config: TrainConfig, model: Any, dtype: torch.dtype) -> bool:
+def _needs_autocast(config: TrainConfig, model: Any, dtype: torch.dtype, is_slow: bool) -> bool:
     """Tell whether some weights are fp32 while the rest computes in half precision."""
-    fast = not config.memory.torch_compile and lora_layer.speed_up(model)
     if dtype == torch.float32:
         return False
-    return config.model.method != "lora" or not fast or adapters.has_full_modules(model)
+    if config.model.method != "lora" or config.memory.torch_compile or is_slow:
+        return True
+    return adapters.has_full_modules(model)

@@ -166,6 +166,8 @@ def say_what_differs(prepared: Prepared, report: Reporter) -> None:
         report.notice("packing_off", model=config.model.base_model)
     if config.model.method != "full" and adapters.has_fused_experts(loaded.base):
         report.notice("experts_frozen")
+    for reason, layers in loaded.slow_layers.items():
+        report.notice("slow_layers", layers=layers, reason=f"@engine.slow.{reason}")
     _say_other_base(prepared, report)
     _check_context(prepared, report)
     if loaded.plan.finish is None:

@@ -19,7 +19,7 @@ _GIGA = 1e9
 # Loss is computed over chunks of logits of this size, at least so many rows; `engine.loss`.
 _CHUNK_BYTES, _CHUNK_ROWS, _UNKNOWN_VOCABULARY = 64 << 20, 64, 1 << 17
 # Python with torch, transformers and peft; a GPU holds the workspaces of its libraries.
-_PROCESS_GB = {"cpu": 0.56, "mps": 0.56, "cuda": 0.05}
+_PROCESS_GB = {"cpu": 0.38, "mps": 0.38, "cuda": 0.05}
 _QUANTIZED_BYTES = {8: 1.01, 4: 0.53}
 _OPTIMIZER_STATES = {"sgd": 0, "rmsprop": 1, "adagrad": 1, "lion": 1, "ademamix": 3, "grokadamw": 3}
 _FACTORED = ("adafactor", "lomo", "adalomo", "galore", "apollo")

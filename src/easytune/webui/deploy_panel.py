@@ -86,16 +86,16 @@ def build(context: Context) -> DeployPanel:
     return panel
 
 
-def follow(panel: DeployPanel, view: gr.Radio, opened: Sequence[Any]) -> None:
-    """Show what is served after each event of `opened`, while `view` names this view.
+def look(panel: DeployPanel, view: gr.Radio) -> dict[str, Any]:
+    """Return the event that shows what is served, if `view` names this view.
 
     The timer ticks from then on; whoever shows another tab stops it.
     """
-    gr.on(
-        list(opened), panel.handlers.opened, [view, panel.model, panel.chosen],
-        [panel.timer, panel.model, panel.secret, panel.box, *panel.shown],
-        queue=False, show_progress="hidden", api_visibility="private", **clicks.EACH,
-    )  # fmt: skip
+    return {
+        "fn": panel.handlers.opened, "inputs": [view, panel.model, panel.chosen],
+        "outputs": [panel.timer, panel.model, panel.secret, panel.box, *panel.shown],
+        "queue": False, "show_progress": "hidden", "api_visibility": "private", **clicks.EACH,
+    }  # fmt: skip
 
 
 class _Handlers:

@@ -145,7 +145,7 @@ def _actions(entry: Entry, lang: str) -> str:
     drawn = []
     if model := escape(entry.facts.model, quote=True):
         drawn += [_to("chat-with", model, "chat", lang), _to("evaluate", model, "evaluate", lang)]
-        drawn.append(_to("export", model, "export", lang))
+        drawn += [_to("export", model, "export", lang), _to("deploy", model, "deploy", lang)]
     if not entry.is_current:
         drawn.append(_act("current", entry, lang))
     else:

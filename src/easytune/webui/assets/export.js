@@ -1,7 +1,7 @@
 // The Export tab: its views, what stays in this browser, and the ways to it from other tabs.
 (() => {
   const et = window.easytune;
-  const memory = et.kept("easytune-export", "tab_export", ["model", "export"]);
+  const memory = et.kept("easytune-export", "tab_export", ["model", "export", "deploy"]);
 
   et.exportEntering = () => memory.entering();
   et.exportKeep = (yaml) => {
@@ -16,6 +16,8 @@
   document.addEventListener("click", (event) => {
     const model = event.target.closest("[data-et-export]");
     if (model) memory.open("model", model.dataset.etExport);
+    const served = event.target.closest("[data-et-deploy]");
+    if (served) memory.open("deploy", served.dataset.etDeploy);
     const shown = event.target.closest("[data-et-exported]");
     // Those of the tab itself are events of the gr.HTML around them.
     if (shown && !shown.closest("#et-export")) memory.open("export", shown.dataset.etExported);

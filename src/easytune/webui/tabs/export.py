@@ -83,7 +83,9 @@ class _Handlers:
         """Show what the visitor left in this browser, or what another tab has sent them for."""
         left = kept or {}
         filled = [self._setup.saved(), *self._setup.entered(request, left, held, *values)]
-        return [left.get("export") or gr.skip(), *filled]
+        served = left.get("deploy")
+        view = deploy_panel.VIEW if served else VIEWS[0] if left.get("model") else gr.skip()
+        return [left.get("export") or gr.skip(), view, served or gr.skip(), *filled]
 
     def opened(self, event: gr.EventData) -> Any:
         """Show the earlier export that was clicked."""
@@ -107,6 +109,7 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     # the server. A page that went away meanwhile would lose the change.
     setup.held.change(None, setup.held, None, js=_KEEP)
     page.view.change(None, page.view, None, js=_SHOW)
+    deploying = page.panels[deploy_panel.VIEW]
     look = ProgressHandlers(context, context.exports, page.progress).wire(page.export)
     edited: dict[str, Any] = {
         "fn": fills.edited, "inputs": [file.shell, setup.held, *form.inputs],
@@ -114,17 +117,18 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     }  # fmt: skip
     entered: dict[str, Any] = {
         "fn": on.entered, "inputs": [setup.kept, setup.held, *form.inputs],
-        "outputs": [page.export, file.saved, *setup.filled], "js": _ENTERING, **now,
+        "outputs": [page.export, page.view, deploying.model, file.saved, *setup.filled],
+        "js": _ENTERING, **now,
     }  # fmt: skip
     offered: dict[str, Any] = {
         "fn": fills.chosen, "inputs": form.inputs, "outputs": [setup.cards, setup.facts], **now,
     }  # fmt: skip
     opened = [*setup.filled, file.notices]
 
-    deploying = page.panels[deploy_panel.VIEW]
-    deploy_panel.follow(deploying, page.view, [tab.select, page.view.change, page.relabel.click])
+    serving = deploy_panel.look(deploying, page.view)
+    page.view.change(**serving)
     opens = gr.on([tab.select, page.relabel.click], **entered)
-    opens.then(**edited).then(**look)
+    opens.then(**serving).then(**edited).then(**look)
     gr.on([*form.edits(), file.shell.input], **edited)
     gr.on([*form.edits("what"), *form.edits("hub")], **offered)
     setup.cards.click(fills.targeted, form.inputs, setup.filled, **(now | clicks.EACH)).then(
