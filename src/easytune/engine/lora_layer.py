@@ -13,7 +13,6 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-
 Obstacle = Literal["dora", "dropout", "quantized", "unusual"]
 """Why a layer is more than W x + s B A x with a frozen ordinary W."""
 

@@ -5,7 +5,7 @@ import sys
 
 from easytune import records
 from easytune.config import TrainConfig
-from easytune.engine import edge, failures, ranks
+from easytune.engine import edge, failures, light_imports, ranks
 from easytune.engine.reporting import Reporter
 from easytune.engine.resources import ResourceThread
 from easytune.engine.stopping import StopSignal
@@ -32,7 +32,8 @@ def _outcome(folder: JobFolder, stop: StopSignal) -> Event:
     try:
         job = edge.read(folder, folder.read)
         config = job.config
-        from easytune.engine import together, training
+        with light_imports.at_once():
+            from easytune.engine import together, training
 
         with ResourceThread(report):
             joined = together.join(ranks.folder_of(folder) / ranks.MEETING)
