@@ -96,7 +96,9 @@ def _serve(
 
 def _follow(deployments: Deployments, deployment: str, detach: bool, lang: str) -> int:
     """Tell how it goes until it has ended; with `detach` only until it answers."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ctrl-C as well: a shell may have had it ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         standing = _watch(deployments, deployment, detach, lang)
     except KeyboardInterrupt:
