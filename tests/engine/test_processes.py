@@ -94,7 +94,7 @@ def test_a_run_of_two_processes_goes_on_from_its_checkpoint_and_stops_when_asked
     assert 0 < step < max(losses(shared))
     assert {f"rng_state_{rank}.pth" for rank in (0, 1)} <= {p.name for p in folder.iterdir()}
     # Longer than it was, so that it goes on after the same steps until it is asked to stop.
-    longer = asked.changed(schedule__epochs=500, schedule__scheduler="constant")
+    longer = asked.changed(schedule__epochs=500, monitor__logging_steps=1)
     with started(tmp_path, longer, resume_from=str(folder)) as (again, process):
         eventually(lambda: max(losses(Ran(again, 0)), default=0) > step)
         again.stop.touch()

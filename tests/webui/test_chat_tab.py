@@ -250,8 +250,15 @@ def _ramble(app: Any, page: Page, prompt: str = "Tell me a story") -> None:
     page.locator("#chat-model input").fill(RAMBLER)
     page.locator("#chat-model input").press("Enter")
     longest = page.locator("#chat-option-sampling-max_new_tokens input")
-    longest.fill("6000")
-    longest.press("Tab")
+
+    def is_taken() -> bool:
+        # What the model itself asks for may arrive while one types.
+        longest.fill("6000")
+        longest.press("Tab")
+        page.wait_for_timeout(500)
+        return longest.input_value() == "6000"
+
+    eventually(is_taken)
     write(page, prompt)
     expect(page.locator("#chat-live .et-foot")).to_contain_text("tokens/s")
 

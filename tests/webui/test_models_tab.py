@@ -128,6 +128,14 @@ def test_two_versions_are_put_side_by_side_with_what_differs(page: Page) -> None
     expect(compared).to_have_count(0)
 
 
+def test_a_version_is_taken_to_where_it_is_served(page: Page) -> None:
+    _open(page, "facts:v1").get_by_role("button", name="Deploy").click()
+    expect(page.locator("#deploy-start")).to_be_visible()
+    expect(page.locator("#deploy-model input")).to_have_value(re.compile("^facts"))
+    page.locator("#et-tabs").get_by_role("tab", name="Models", exact=True).click()
+    expect(page.locator(".models-list tbody tr")).to_have_count(4)
+
+
 def test_a_version_is_deleted_after_a_look_at_what_needs_it_and_comes_back(
     page: Page, made: JobFolder
 ) -> None:
@@ -155,14 +163,6 @@ def test_a_checkpoint_becomes_a_version_and_the_run_opens(page: Page, made: JobF
     sheet.locator('[data-work="to-run"]').click()
     expect(page.locator("#et-run-id input, #et-run-id textarea")).to_have_value(made.id)
     page.locator("#et-tabs").get_by_role("tab", name="Models", exact=True).click()
-
-
-def test_a_version_is_taken_to_where_it_is_served(page: Page) -> None:
-    _open(page, "facts:v1").get_by_role("button", name="Deploy").click()
-    expect(page.locator("#deploy-start")).to_be_visible()
-    expect(page.locator("#deploy-model input")).to_have_value(re.compile("^facts"))
-    page.locator("#et-tabs").get_by_role("tab", name="Models", exact=True).click()
-    expect(page.locator(".models-list tbody tr")).to_have_count(4)
 
 
 def test_the_tab_speaks_chinese_and_fits_a_narrow_screen(page: Page) -> None:
