@@ -11,7 +11,7 @@ from easytune.services.chat import Answering, Chat, Question
 from easytune.services.questions import Update
 from easytune.services.runs import Runs
 from easytune.wire import Turn
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 STAND_IN = Path(__file__).parent / "stand_in_host.py"
 GREEDY = SamplingSection(temperature=0, max_new_tokens=24)
@@ -65,7 +65,7 @@ class Reading:
         )
         return found[0]
 
-    def finish(self, seconds: float = 20) -> list[Answer]:
+    def finish(self, seconds: float = PATIENCE_S) -> list[Answer]:
         """Return the answers once all have ended."""
         self._thread.join(seconds)
         assert not self._thread.is_alive(), self.updates[-5:]

@@ -320,7 +320,7 @@ def test_a_model_of_the_hub_without_network_ends_in_a_sentence(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     reading = Reading(chat.ask([question("hi", "org/not-here")]))
 
-    [answer] = reading.finish(30)
+    [answer] = reading.finish()
 
     assert (answer.reason, answer.code) == ("failed", "no_network")
     assert [u.phase for u in reading.updates if isinstance(u, LoadingModel)] == ["downloading"]
