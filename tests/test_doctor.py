@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from easytune import doctor
+from easytune import doctor, requirements
 from easytune.doctor import Finding
+from easytune.export import ExportConfig
 from tests.conftest import ROOT, free_port
 
 
@@ -109,3 +110,11 @@ def test_a_torch_that_does_not_load_is_broken_and_says_why(
     assert done.returncode == 1
     assert "libcudart.so.99" in done.stdout
     assert "pip install" in done.stdout
+
+
+def test_an_option_of_another_target_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("easytune.requirements._present", lambda package: False)
+    merged = ExportConfig().changed(what__target="merged")
+    assert not [path for path, _ in requirements.unmet(merged)]
+    rounded = merged.changed(what__target="quantized")
+    assert "quantized.method" in dict(requirements.unmet(rounded))

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from easytune.errors import DependencyMissing, EasyTuneError, OptionUnsupported
 from easytune.optimizers import Optimizer
+from easytune.options import applies, declared
 
 GPU = "gpu"
 _BENCHMARKS = "measure.benchmarks"
@@ -83,14 +84,18 @@ def missing_package(path: str, value: Any) -> str | None:
 
 
 def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
-    """Yield each option whose value cannot work here, and the reason."""
-    for path in sorted({path for path, _ in _NEEDS} | {"optim.optimizer", _BENCHMARKS}):
-        section, _, name = path.partition(".")
-        if section not in type(config).model_fields:
+    """Yield each option whose value cannot work here, and the reason.
+
+    One that has no effect beside the others, as that of another target, needs nothing.
+    """
+    looked_at = {path for path, _ in _NEEDS} | {"optim.optimizer", _BENCHMARKS}
+    content = config.model_dump()
+    for option in sorted(declared(type(config)), key=lambda option: option.path):
+        if option.path not in looked_at or not applies(option, content):
             continue
-        value = getattr(getattr(config, section), name)
-        if need := missing(path, value):
-            yield path, _reason(_named(name, value), need)
+        value = getattr(getattr(config, option.section), option.name)
+        if need := missing(option.path, value):
+            yield option.path, _reason(_named(option.name, value), need)
 
 
 def require(config: BaseModel, *options: str) -> None:
