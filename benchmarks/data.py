@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import alpaca
+from easytune import process_memory
 
 if TYPE_CHECKING:
     from easytune.data.versions.edits import Edit
@@ -303,13 +304,7 @@ def _cpu() -> float:
 
 def _peak_mb() -> float:
     """Return the most memory this process has held."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # What getrusage tells begins with that of the process this one was forked from.
-        [line] = [one for one in status.read_text().splitlines() if one.startswith("VmHWM")]
-        return int(line.split()[1]) / 1e3
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1e6 if sys.platform == "darwin" else 1e3)
+    return process_memory.peak_bytes() / 1e6
 
 
 _PARTS: dict[str, Callable[[Place], dict[str, Any]]] = {

@@ -127,10 +127,9 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
 
 def _memory(folder: Path) -> float:
     """Return by how many GB this process grows when it merges."""
-    import resource
-
     import psutil
 
+    from easytune import process_memory
     from easytune.engine.exporting import merging
 
     assert merging
@@ -138,7 +137,7 @@ def _memory(folder: Path) -> float:
     target = folder / "target"
     target.mkdir()
     _merge(folder / "base", folder / "adapter", target)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / GIGA
+    return (process_memory.peak_bytes() - before) / GIGA
 
 
 def _child(folder: Path) -> float:

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from easytune import checkpoints, demo
+from easytune import checkpoints, demo, model_files
+from easytune.config import ModelSection
 from easytune.errors import AdapterMismatch, RemoteCodeRefused
 from easytune.generation import SamplingSection
 from easytune.inference_errors import ModelUnknown, PromptEmpty, TooManyColumns
@@ -21,7 +22,7 @@ from easytune.services.questions import Update
 from easytune.services.runs import Runs
 from easytune.wire import Began, Ended, Piece, Turn
 from tests.conftest import ROOT
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 from tests.services import trained
 from tests.services.lab import is_gone
 from tests.services.talking import GREEDY, Reading, ask, question, read, stand_in_chat
@@ -318,9 +319,17 @@ def test_a_model_of_the_hub_without_network_ends_in_a_sentence(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    seen, fetch = threading.Event(), model_files.fetch
+
+    def fetch_once_seen(section: ModelSection, home: Path) -> Path:
+        assert seen.wait(PATIENCE_S)
+        return fetch(section, home)
+
+    monkeypatch.setattr(model_files, "fetch", fetch_once_seen)
     reading = Reading(chat.ask([question("hi", "org/not-here")]))
 
+    assert reading.saw(LoadingModel) == LoadingModel(0, "org/not-here", "downloading", None)
+    seen.set()
     [answer] = reading.finish()
 
     assert (answer.reason, answer.code) == ("failed", "no_network")
-    assert [u.phase for u in reading.updates if isinstance(u, LoadingModel)] == ["downloading"]

@@ -1,11 +1,11 @@
 """What computes here, in which number format, and how much memory there is."""
 
 import platform
-import sys
 
 import psutil
 import torch
 
+from easytune import process_memory
 from easytune.errors import OptionUnsupported
 
 _GIGA = 1e9
@@ -86,14 +86,4 @@ def peak_memory_gb(chosen: torch.device) -> float:
     """Return the peak of the device's memory; on processor and MPS, of the process."""
     if chosen.type == "cuda":
         return torch.cuda.max_memory_allocated(chosen) / _GIGA
-    return _process_peak_bytes() / _GIGA
-
-
-def _process_peak_bytes() -> int:
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts kilobytes, macOS bytes.
-    return peak if sys.platform == "darwin" else peak * 1024
+    return process_memory.peak_bytes() / _GIGA
