@@ -224,6 +224,11 @@ class ExportFolder(JobFolder):
         """`out/strengths.json`: a `StrengthCurve`, where strengths are measured."""
         return self.out / "strengths.json"
 
+    def is_proved(self) -> bool:
+        """Tell whether the artefact is there: it gets its name after its certificate."""
+        found = read_certificate(self.artefact / CERTIFICATE)
+        return found is not None and found.passed
+
     def curve(self) -> StrengthCurve | None:
         """Return what has been measured at several strengths; None before the first."""
         content = records.read(self.strengths)

@@ -139,6 +139,13 @@ class JobFolder:
         """`out/base.json`: folder and short hash of the base model that a run trained on."""
         return self.out / "base.json"
 
+    def is_proved(self) -> bool:
+        """Tell whether all that was asked for is there and proved, though nobody said so any more.
+
+        Only jobs whose result appears in one step can tell.
+        """
+        return False
+
     def read(self) -> Job:
         """Return the job that was asked for."""
         return Job.model_validate(yaml.load(self.job.read_text(encoding="utf-8"), _LOADER))

@@ -1,7 +1,8 @@
 """Stands in for the exporter: writes a file in pieces, without a model.
 
 Run by the real runner, in the job's folder: `stand_in_exporter.py <seconds per piece> [die at]`.
-A model whose title has "departs" in it does not pass its gate.
+A model whose title has "departs" in it does not pass its gate. Dying at the piece after the last is
+dying when the artefact has its name and nobody has said so.
 """
 
 import os
@@ -56,9 +57,12 @@ def main(pause_s: float, die_at: int) -> None:
         versions=order.versions, passed=parity.passed,
     )  # fmt: skip
     records.write_text(FOLDER.part / CERTIFICATE, certificate.model_dump_json())
-    records.write_text(FOLDER.result, certificate.model_dump_json())
     if parity.passed:
         FOLDER.part.rename(FOLDER.artefact)
+        if die_at > PIECES:
+            os.kill(os.getpid(), signal.SIGKILL)
+    records.write_text(FOLDER.result, certificate.model_dump_json())
+    if parity.passed:
         events.append(FOLDER.events, Finished())
         return
     why, advice = f"@export.parity.{parity.reason}", "@export.advice.damaged"

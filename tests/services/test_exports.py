@@ -140,6 +140,16 @@ def test_what_a_killed_export_has_written_is_offered_to_the_one_that_goes_on(doc
     assert dock.exports.order(dock.exports.resume(again)).continues == export
 
 
+def test_an_export_killed_when_all_is_proved_has_finished(dock: Dock) -> None:
+    export = dock.started(die_at=21)
+    story = dock.ended(export)
+    assert (story.state, story.failure, story.is_model) == ("finished", None, True)
+    assert [one.code for one in story.notices] == ["export_unclean_end"]
+    later = Exports(dock.home, Catalogue(dock.home, Runs(dock.home)))
+    assert [(one.id, one.state) for one in later.list()] == [(export, "finished")]
+    assert later.file(export, CERTIFICATE).is_file()
+
+
 def test_an_export_that_departs_is_a_failure_with_its_figures_and_no_model(dock: Dock) -> None:
     adapter = adapter_on(demo.MODEL, dock.home / "models" / "departs")
     export = dock.started(what__models=(str(adapter),))

@@ -94,6 +94,9 @@ def judge(folder: JobFolder, evidence: Evidence, ending: Event | None, *, starte
             return Verdict("stopped", stop_stage=stage)
         case Failed():
             return Verdict("failed", _true_cause(ending, evidence.exit), stage)
+    if evidence.begun and not evidence.alive and folder.is_proved():
+        # Killed between its last deed and its last word.
+        return Verdict("finished")
     if evidence.exit:
         return _judge_exit(folder, evidence.exit)
     if evidence.alive:
@@ -118,7 +121,7 @@ def remarks(ending: Event | None, state: State, evidence: Evidence) -> list[Noti
     if ended is None:
         return []
     at = ended.ended or datetime.now(UTC)
-    if isinstance(ending, Finished) and ended.returncode != 0:
+    if state == "finished" and ended.returncode != 0:
         how = f"signal {ended.signal}" if ended.signal else f"exit code {ended.returncode}"
         return [Notice(at=at, code="unclean_end", values={"how": how})]
     if state == "stopped" and not isinstance(ending, Stopped):

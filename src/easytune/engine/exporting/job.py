@@ -108,6 +108,8 @@ class _Export:
         else:
             # What has been sent is not taken back.
             self._session.check_stop()
+        # What is only needed on the way goes first: whoever dies after the rename leaves none of it.
+        self._session.close()
         records.write_text(self._folder.part / CERTIFICATE, _text(certificate))
         self._folder.part.rename(self._folder.artefact)
         records.write_text(self._folder.result, _text(certificate))
