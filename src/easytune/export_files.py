@@ -165,6 +165,10 @@ class Certificate(_Record):
     passed: bool
     notes: tuple[str, ...] = ()
     """Codes of what the user should know; texts `notice.<code>`."""
+    continues: str | None = None
+    """Id of the export that was interrupted, where this one went on from it."""
+    kept: tuple[str, ...] = ()
+    """Files that the interrupted one had written whole; their hashes were computed again."""
     published: Published | None = None
     """Set where it was pushed to a hub."""
 

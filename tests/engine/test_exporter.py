@@ -25,6 +25,8 @@ from easytune.export_files import (
 )
 from easytune.exporters import space
 from easytune.job import create_named
+from easytune.services import export_sheet
+from easytune.services.export_story import ExportFold
 from tests.conftest import ROOT
 from tests.engine import exported, merged, tiny
 
@@ -98,6 +100,7 @@ def test_a_killed_export_leaves_no_model_and_goes_on_to_the_same_bytes(
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     subprocess.run([sys.executable, str(WORKER), *words], env=environment, check=True, timeout=240)
     wanted = _hashes(whole.artefact)
+    shards = [name for name in wanted if name.endswith(".safetensors")]
     for place, folder in zip(places, folders, strict=True):
         if place == "named:after":
             # Whole and proved: it has its name and its certificate.
@@ -112,6 +115,16 @@ def test_a_killed_export_leaves_no_model_and_goes_on_to_the_same_bytes(
         assert isinstance(_ran(again)[-1], Finished)
         assert _hashes(again.artefact) == wanted
         assert [path.name for path in folder.out.iterdir()] == []
+        certificate = again.certificate()
+        assert certificate is not None
+        assert certificate.continues == folder.id
+        # At the first bytes no file was whole; at the certificate all were.
+        assert len(certificate.kept) == {"bytes:1": 0, "named:before": len(shards)}.get(
+            place, len(certificate.kept)
+        )
+        sheet = export_sheet.sheet(ExportFold(again, again.order()).tell("again"), "en")
+        assert sheet is not None
+        assert "goes on from an export that was interrupted" in " ".join(sheet.sentences)
 
 
 def test_a_stop_leaves_nothing_behind(

@@ -70,6 +70,9 @@ def _sentences(certificate: Certificate, lang: str) -> Iterator[str]:
         size = quantities.size(sum(one.bytes for one in certificate.files))
         values = {"files": len(certificate.files), "size": size}
         yield t("export.sentence.files", lang, format=certificate.number_format, **values)
+    if certificate.continues:
+        how = "kept" if certificate.kept else "again"
+        yield t(f"export.sentence.continued_{how}", lang, files=len(certificate.kept))
 
 
 def _departures(certificate: Certificate, lang: str) -> Iterator[str]:

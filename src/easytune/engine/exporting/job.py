@@ -108,7 +108,7 @@ class _Export:
         else:
             # What has been sent is not taken back.
             self._session.check_stop()
-        # What is only needed on the way goes first: whoever dies after the rename leaves none of it.
+        # Scratch goes first: whoever dies after the rename leaves none of it.
         self._session.close()
         records.write_text(self._folder.part / CERTIFICATE, _text(certificate))
         self._folder.part.rename(self._folder.artefact)
@@ -130,6 +130,8 @@ class _Export:
             options=_options(self._order),
             passed=all(one.passed for one in parity),
             notes=tuple(session.notes),
+            continues=self._order.continues,
+            kept=session.kept,
         )
 
 

@@ -45,9 +45,9 @@ def write(
     found = weights(session, number_format)
     is_artefact = target == session.work
     before = session.before if is_artefact else None
-    hashes = merging.write(found, target, shard_bytes, mark(session), session.bytes_done, before)
+    written = merging.write(found, target, shard_bytes, mark(session), session.bytes_done, before)
     if is_artefact:
-        session.hashes |= hashes
+        session.written(written)
     write_companions(session, target, found)
     return found.number_format
 

@@ -18,7 +18,7 @@ from easytune.engine import merging
 from easytune.engine.adapter_files import Adapter, Part
 from easytune.engine.exporting import shards
 from easytune.engine.exporting.layout import Layout
-from easytune.engine.exporting.shards import Planned, Watch
+from easytune.engine.exporting.shards import Planned, Watch, Written
 from easytune.engine.exporting.stored import DTYPES, Piece, StoredWeights
 from easytune.errors import AdapterMismatch
 from easytune.export_errors import BaseQuantized, MergeNotFinite, MergeUnsupported
@@ -217,8 +217,8 @@ def write(
     mark: str,
     watch: Watch,
     before: Path | None = None,
-) -> dict[str, str]:
-    """Write merged weights as sharded safetensors, and return file -> SHA-256.
+) -> Written:
+    """Write merged weights as sharded safetensors, and return what has been written.
 
     `mark` stands for the base, the adapter and how they are merged: files that an earlier attempt
     wrote under the same mark, into the folder or into `before`, are kept. Raises MergeNotFinite,

@@ -45,10 +45,11 @@ def _packed(session: "Session", options: "Options") -> str:
     method: Any = options.method
     packed = PackedWeights(weights, method, options.group_size)
     mark = merged_model.mark(session)
-    session.hashes |= shards.write(
+    written = shards.write(
         session.work, packed.planned, packed.pieces, merged_model.SHARD_BYTES,
         f"{mark} {packed.number_format}", session.bytes_done, session.before,
     )  # fmt: skip
+    session.written(written)
     merged_model.write_companions(session, session.work, weights)
     _configure(session.work, packed.configuration())
     return packed.number_format

@@ -12,6 +12,7 @@ from easytune.engine.stopping import StopAsked, StopSignal
 from easytune.export_files import ExportFolder, ExportOrder
 
 if TYPE_CHECKING:
+    from easytune.engine.exporting.shards import Written
     from easytune.engine.exporting.trained import Trained
 
 
@@ -31,6 +32,8 @@ class Session:
         """Codes of what was noted, for the certificate."""
         self.hashes: dict[str, str] = {}
         """SHA-256 by path below `work`, of files that were hashed while they were written."""
+        self.kept: tuple[str, ...] = ()
+        """Paths below `work` of files that were taken over from an interrupted export."""
         self._progress = ByteProgress(report)
         self._trained: Trained | None = None
         self._adapter: tuple[Path, float] | None = None
@@ -51,6 +54,11 @@ class Session:
         self.check_stop()
         self._progress = ByteProgress(self.report)
         self.report.phase(name)
+
+    def written(self, found: "Written") -> None:
+        """Note the files of a model that have been written into `work`."""
+        self.hashes |= found.hashes
+        self.kept = found.kept
 
     def bytes_done(self, done: int, total: int) -> None:
         """Say how much of the phase is done. Raises StopAsked when the user wants it to end."""

@@ -41,6 +41,16 @@ class Planned:
         return math.prod(self.shape) * DTYPES[self.dtype].itemsize
 
 
+@dataclass(frozen=True)
+class Written:
+    """The files of a model that has been written."""
+
+    hashes: dict[str, str]
+    """SHA-256 by file."""
+    kept: tuple[str, ...]
+    """Files that an earlier attempt had written."""
+
+
 def write(
     folder: Path,
     planned: Sequence[Planned],
@@ -49,8 +59,8 @@ def write(
     mark: str,
     watch: Watch,
     before: Path | None = None,
-) -> dict[str, str]:
-    """Write the tensors into files of at most `shard_bytes`, and return file -> SHA-256.
+) -> Written:
+    """Write the tensors into files of at most `shard_bytes`.
 
     `pieces` gives the bytes of a tensor, in order. `mark` stands for all that the bytes derive
     from: only files that were written under the same one are kept.
@@ -72,7 +82,7 @@ def write(
         done += size
         watch(done, total)
     _index(folder, shards, total)
-    return dict(manifest.files)
+    return Written(dict(manifest.files), manifest.kept)
 
 
 def _shards(planned: Sequence[Planned], shard_bytes: int) -> dict[str, list[Planned]]:
@@ -168,6 +178,7 @@ class _Manifest:
         for place in (folder, before):
             if place is not None:
                 self._take_over(place, folder)
+        self.kept = tuple(sorted(self.files))
 
     def has(self, name: str) -> bool:
         """Tell whether a file is whole."""
