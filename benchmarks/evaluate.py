@@ -198,11 +198,11 @@ def _ours(folder: Path, options: argparse.Namespace) -> Callable[[list[str], int
 
 def _order(folder: Path, options: argparse.Namespace, tokens: int) -> Any:
     from easytune.evaluation import EvaluateConfig
-    from easytune.evaluation_files import Candidate, Order
+    from easytune.evaluation_files import FoundModel, Order
 
     base = str(folder / "base")
     candidates = tuple(
-        Candidate(id=str(folder / name), title=name, kind="adapter" if name != "base" else "base",
+        FoundModel(id=str(folder / name), title=name, kind="adapter" if name != "base" else "base",
                   folder=str(folder / name), base=base, base_folder=base,
                   is_adapter=name != "base", fingerprint=name)
         for name in ("base", *ADAPTERS)

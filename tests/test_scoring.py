@@ -14,7 +14,8 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from easytune import scoring
 from easytune.evaluation import EvaluateConfig
-from easytune.evaluation_files import Candidate, Finding, RowAnswer, Scored, TestRow, TestSet
+from easytune.evaluation_files import Finding, RowAnswer, Scored, TestRow, TestSet
+from easytune.found_model import FoundModel
 from easytune.i18n import has, t
 from easytune.metrics import METRICS
 from easytune.scoring import MEASURES, llamafactory
@@ -201,9 +202,9 @@ def test_a_choice_counts_where_the_right_one_is_among_them() -> None:
 # --- a whole evaluation ------------------------------------------------------
 
 
-def _candidates(count: int) -> list[Candidate]:
+def _candidates(count: int) -> list[FoundModel]:
     return [
-        Candidate(
+        FoundModel(
             id=f"m{n}", title=f"model {n}", kind="base", folder="", base="", base_folder="",
             is_adapter=False, fingerprint="",
         )

@@ -9,25 +9,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from easytune.deployment import DeployConfig
-from easytune.evaluation_files import Candidate
 from easytune.export import ExportConfig
 from easytune.export_files import ExportOrder, Source
-from easytune.job import JobFolder, installed_versions
+from easytune.found_model import FoundModel
+from easytune.job import JobFolder, Record, installed_versions
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
-
-
-class Deployment(_Record):
+class Deployment(Record):
     """What is served: the content of `deployment.yaml`."""
 
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     config: DeployConfig
-    source: Candidate
+    source: FoundModel
     """The model, as it was found when the deployment was made."""
     name: str
     """What clients call it."""
@@ -37,7 +33,7 @@ class Deployment(_Record):
     versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
 
 
-class KeyHash(_Record):
+class KeyHash(Record):
     """A key that opens the server, of which only the hash is kept."""
 
     digest: str
@@ -48,13 +44,13 @@ class KeyHash(_Record):
     """From when on it opens nothing any more; None: never."""
 
 
-class Keys(_Record):
+class Keys(Record):
     """Who may ask: the content of `keys.json`."""
 
     keys: tuple[KeyHash, ...] = ()
 
 
-class Metrics(_Record):
+class Metrics(Record):
     """What a server has done since it started: the content of `metrics.json`."""
 
     requests: int = 0
@@ -71,16 +67,16 @@ class Metrics(_Record):
     memory_gb: float = 0.0
     last_error: str = ""
     """Code of the last error; the sentence is `error.<code>`."""
-    last_error_values: dict[str, Any] = {}
+    last_error_values: dict[str, Any] = Field(default={})
     last_request: datetime | None = None
 
 
-class CheckOrder(_Record):
+class CheckOrder(Record):
     """What a check asks a server, and of which model it should have the answers."""
 
     task: Literal["check-server"] = "check-server"
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    source: Candidate
+    source: FoundModel
     url: str
     name: str
     """What the server calls the model."""

@@ -13,38 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from easytune.evaluation import EvaluateConfig
-from easytune.job import JobFolder, installed_versions
+from easytune.found_model import FoundModel
+from easytune.job import JobFolder, Record, installed_versions
 from easytune.wire import EndReason, Turn
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
-
-
-class Candidate(_Record):
-    """One model of an evaluation, found on this machine when the evaluation was asked for."""
-
-    id: str
-    """Its id in the pickers: a base model, a run, `<run>@<step>`, or a folder."""
-    title: str
-    kind: Literal["base", "adapter", "checkpoint", "merged"]
-    folder: str
-    """Absolute folder of its weights, or of its adapter."""
-    base: str
-    """Id of the base model; its own for whole models."""
-    base_folder: str
-    """Absolute folder of the base model; the same as `folder` for whole models."""
-    is_adapter: bool
-    fingerprint: str
-    """Short hash of its weights."""
-    run: str | None = None
-    step: int | None = None
-
-
-class TestSet(_Record):
+class TestSet(Record):
     """One test set, as it was found when the evaluation was asked for."""
 
     # pytest takes every class of such a name for tests.
@@ -58,7 +35,7 @@ class TestSet(_Record):
     rows: int
 
 
-class Overlap(_Record):
+class Overlap(Record):
     """Test rows that a candidate has been trained on."""
 
     candidate: int
@@ -67,22 +44,22 @@ class Overlap(_Record):
     """Places in `rows.jsonl`."""
 
 
-class Order(_Record):
+class Order(Record):
     """What an evaluation is asked to do: the content of `job.yaml`."""
 
     task: Literal["evaluate"] = "evaluate"
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     config: EvaluateConfig
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[FoundModel, ...]
     allow_remote_code: bool = False
     versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
     continues: str | None = None
     """Id of the evaluation whose answers are taken over, when it goes on."""
-    judge: Candidate | None = None
+    judge: FoundModel | None = None
     """The judge, where a model of this machine judges."""
 
 
-class TestRow(_Record):
+class TestRow(Record):
     """One row of `rows.jsonl`; its place in the file is its number everywhere else."""
 
     __test__ = False
@@ -101,7 +78,7 @@ class TestRow(_Record):
     """Answers to choose from by likelihood, for multiple choice; the reference is among them."""
 
 
-class RowAnswer(_Record):
+class RowAnswer(Record):
     """One line of `answers.jsonl`: what one candidate did with one row."""
 
     candidate: int
@@ -120,11 +97,11 @@ class RowAnswer(_Record):
     choice: int | None = None
     """The likeliest of the row's choices, by mean log-likelihood per token."""
     code: str = ""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = Field(default={})
     """Why there is no answer: the error's code and values, its text is `error.<code>`."""
 
 
-class Verdict(_Record):
+class Verdict(Record):
     """One line of `verdicts.jsonl`: which answer the judge preferred, both orders asked."""
 
     row: int
@@ -135,7 +112,7 @@ class Verdict(_Record):
     reasons: tuple[str, ...] = ()
 
 
-class Figure(_Record):
+class Figure(Record):
     """One number with its 95% interval; 0 to 100 unless the metric says otherwise."""
 
     value: float
@@ -145,7 +122,7 @@ class Figure(_Record):
     """Rows that it rests on; those it does not apply to are left out."""
 
 
-class Difference(_Record):
+class Difference(Record):
     """A candidate against the first one on the same rows."""
 
     value: float
@@ -160,7 +137,7 @@ class Difference(_Record):
     """About how many rows a difference of this size would need; None when these suffice."""
 
 
-class Scored(_Record):
+class Scored(Record):
     """One metric of one candidate on one test set."""
 
     set: int
@@ -171,15 +148,15 @@ class Scored(_Record):
     """None for the first candidate itself."""
 
 
-class Finding(_Record):
+class Finding(Record):
     """Something that did not apply or went wrong while the rest went on."""
 
     code: str
     """Its text is `evaluation.finding.<code>`."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = Field(default={})
 
 
-class Forgotten(_Record):
+class Forgotten(Record):
     """How far a candidate is from its base, see `forgetting`; nats per token."""
 
     candidate: int
@@ -192,10 +169,10 @@ class Forgotten(_Record):
     agreement: float
     sequences: int
     tokens: int
-    categories: dict[str, Figure] = {}
+    categories: dict[str, Figure] = Field(default={})
 
 
-class Refusals(_Record):
+class Refusals(Record):
     """How many prompts of the safety probe a candidate refused."""
 
     candidate: int
@@ -209,7 +186,7 @@ class Refusals(_Record):
     high: float
 
 
-class Benchmarked(_Record):
+class Benchmarked(Record):
     """One figure of lm-evaluation-harness."""
 
     candidate: int
@@ -225,12 +202,12 @@ class Benchmarked(_Record):
     tasks, and for metrics that are no mean over documents."""
 
 
-class Result(_Record):
+class Result(Record):
     """The content of `result.json`: written when the evaluation ends or is stopped."""
 
     sets: tuple[TestSet, ...] = ()
     scores: tuple[Scored, ...] = ()
-    signatures: dict[str, str] = {}
+    signatures: dict[str, str] = Field(default={})
     """By metric: how it was computed, so that figures can be compared with others'."""
     forgetting: tuple[Forgotten, ...] = ()
     safety: tuple[Refusals, ...] = ()

@@ -11,37 +11,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from easytune import records
 from easytune.export import ExportConfig, Target
-from easytune.job import JobFolder, installed_versions
+from easytune.found_model import FoundModel
+from easytune.job import JobFolder, Record, installed_versions
 
 CERTIFICATE = "certificate.json"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+class Source(FoundModel):
+    """A model that is exported."""
 
-
-class Source(_Record):
-    """A model that is exported, as it was found when the export was asked for."""
-
-    id: str
-    """Its id in the pickers: a base model, a run, `<run>@<step>`, or a folder."""
-    title: str
-    kind: Literal["base", "adapter", "checkpoint", "merged"]
-    folder: str
-    """Absolute folder of its weights, or of its adapter."""
-    base: str
-    """Id of the base model; its own for whole models."""
-    base_folder: str
-    """Absolute folder of the base model; the same as `folder` for whole models."""
-    is_adapter: bool
-    fingerprint: str
-    """Short hash of its weights."""
-    run: str | None = None
-    step: int | None = None
     base_fingerprint: str = ""
     """Short hash of the base model's weights."""
     trained_bits: int | None = None
@@ -50,7 +32,7 @@ class Source(_Record):
     """Its share where several adapters are merged."""
 
 
-class ExportOrder(_Record):
+class ExportOrder(Record):
     """What an export is asked to do: the content of `job.yaml`."""
 
     task: Literal["export"] = "export"
@@ -63,7 +45,7 @@ class ExportOrder(_Record):
     """Id of the export whose whole files are taken over, when it goes on."""
 
 
-class Limits(_Record):
+class Limits(Record):
     """What the parity gate lets through."""
 
     kl: float
@@ -78,7 +60,7 @@ class Limits(_Record):
     """Largest departure from 1 of the share of what was learned."""
 
 
-class Departure(_Record):
+class Departure(Record):
     """Where an export departs from the trained model."""
 
     prompt: int
@@ -95,7 +77,7 @@ class Departure(_Record):
     """Largest difference of a logit there."""
 
 
-class Parity(_Record):
+class Parity(Record):
     """What the parity gate found in one runtime."""
 
     runtime: str
@@ -126,7 +108,7 @@ class Parity(_Record):
     """Code of why it did not pass; its text is `export.parity.<code>`. "" when it did."""
 
 
-class FileFact(_Record):
+class FileFact(Record):
     """One file of the artefact; `path` is relative to it, with slashes."""
 
     path: str
@@ -134,7 +116,7 @@ class FileFact(_Record):
     sha256: str
 
 
-class Published(_Record):
+class Published(Record):
     """Where an export was pushed to, and what was found there afterwards."""
 
     hub: str
@@ -148,7 +130,7 @@ class Published(_Record):
     """How many files were compared by their hashes, all of them the same."""
 
 
-class Certificate(_Record):
+class Certificate(Record):
     """The content of `certificate.json`: what was exported, and how it was proved."""
 
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -159,8 +141,8 @@ class Certificate(_Record):
     parity: tuple[Parity, ...] = ()
     files: tuple[FileFact, ...] = ()
     """Every file of the artefact but the certificate itself."""
-    versions: dict[str, str] = {}
-    options: dict[str, Any] = {}
+    versions: dict[str, str] = Field(default={})
+    options: dict[str, Any] = Field(default={})
     """Options of `what` and of the target, by section."""
     passed: bool
     notes: tuple[str, ...] = ()
@@ -173,7 +155,7 @@ class Certificate(_Record):
     """Set where it was pushed to a hub."""
 
 
-class StrengthPoint(_Record):
+class StrengthPoint(Record):
     """What a model has learned and forgotten at one strength of its adapter."""
 
     strength: float
@@ -187,7 +169,7 @@ class StrengthPoint(_Record):
     kl: float | None = None
 
 
-class StrengthCurve(_Record):
+class StrengthCurve(Record):
     """The content of `out/strengths.json`, which grows with each strength that is measured."""
 
     rows: str

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from easytune.job import JobFolder, installed_versions
+from easytune.job import JobFolder, Record, installed_versions
 
 Severity = Literal["critical", "high", "medium", "note"]
 """Critical ones refuse, high and medium ones warn, notes change nothing."""
@@ -28,21 +28,17 @@ UNSEEN = ("intent", "triggers", "training", "template_logic")
 """What no check of files and a few prompts can see; texts `inspection.unseen.<code>`."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
-
-
-class Finding(_Record):
+class Finding(Record):
     """One thing that was found; its text is `inspection.finding.<code>`."""
 
     code: str
     severity: Severity
     file: str = ""
     """Relative to the folder; empty when it is about all of it."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = Field(default={})
 
 
-class CheckedFile(_Record):
+class CheckedFile(Record):
     """One file that would be kept."""
 
     path: str
@@ -50,7 +46,7 @@ class CheckedFile(_Record):
     sha256: str = ""
 
 
-class ComparedTemplate(_Record):
+class ComparedTemplate(Record):
     """A chat template that came along, beside the base's own."""
 
     place: str
@@ -61,7 +57,7 @@ class ComparedTemplate(_Record):
     same: bool = False
 
 
-class Pinned(_Record):
+class Pinned(Record):
     """The base model that the user chose; what the adapter names is never followed."""
 
     id: str
@@ -71,7 +67,7 @@ class Pinned(_Record):
     """Short hash of its weights, see `Catalogue.fingerprint`."""
 
 
-class StaticReport(_Record):
+class StaticReport(Record):
     """What the files say, before anything of them is loaded."""
 
     kind: Literal["adapter", "model", "unknown"] = "unknown"
@@ -79,7 +75,7 @@ class StaticReport(_Record):
     files: tuple[CheckedFile, ...] = ()
     left_out: tuple[str, ...] = ()
     """Files that are no part of an adapter or a model, and are not imported."""
-    declared: dict[str, Any] = {}
+    declared: dict[str, Any] = Field(default={})
     """What the adapter says of itself: base, rank, alpha, target modules."""
     templates: tuple[ComparedTemplate, ...] = ()
     tensors: int = 0
@@ -101,7 +97,7 @@ class StaticReport(_Record):
         return bool(self.pickles) and against <= {"pickle_weights", "pickle_file"}
 
 
-class ModuleHealth(_Record):
+class ModuleHealth(Record):
     """What an adapter does to one layer."""
 
     module: str
@@ -116,7 +112,7 @@ class ModuleHealth(_Record):
     """Far above the other layers of its kind."""
 
 
-class Peer(_Record):
+class Peer(Record):
     """The same figures of an adapter that was trained here with the same settings."""
 
     title: str
@@ -124,7 +120,7 @@ class Peer(_Record):
     effective_rank: float
 
 
-class Health(_Record):
+class Health(Record):
     """The health card of an update: figures to look at, no verdict."""
 
     modules: tuple[ModuleHealth, ...] = ()
@@ -137,7 +133,7 @@ class Health(_Record):
     peers: tuple[Peer, ...] = ()
 
 
-class BehaviourPair(_Record):
+class BehaviourPair(Record):
     """What the base and the import answer to one prompt."""
 
     prompt: str
@@ -152,7 +148,7 @@ class BehaviourPair(_Record):
     language_changed: bool = False
 
 
-class Behaviour(_Record):
+class Behaviour(Record):
     """The import beside its base on a few prompts."""
 
     pairs: tuple[BehaviourPair, ...] = ()
@@ -160,7 +156,7 @@ class Behaviour(_Record):
     same_answers: int = 0
 
 
-class Conversion(_Record):
+class Conversion(Record):
     """How a pickle became safetensors."""
 
     file: str
@@ -172,7 +168,7 @@ class Conversion(_Record):
     """Which locks held: `limits`, `network`, `environment`, `session`."""
 
 
-class Inspection(_Record):
+class Inspection(Record):
     """The content of `out/inspection.json`."""
 
     static: StaticReport
@@ -196,7 +192,7 @@ class Inspection(_Record):
         return verdict_of(self.all_findings)
 
 
-class InspectionOrder(_Record):
+class InspectionOrder(Record):
     """What a check is asked to do: the content of `job.yaml`."""
 
     task: Literal["inspect"] = "inspect"
@@ -214,7 +210,7 @@ class InspectionOrder(_Record):
     versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
 
 
-class ImportRecord(_Record):
+class ImportRecord(Record):
     """`record.json` in the folder of an accepted import."""
 
     id: str

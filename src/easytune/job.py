@@ -29,6 +29,12 @@ NAME_FILE = "name.json"
 VERSIONED = ("easytune", "torch", "transformers", "peft", "accelerate")
 
 
+class Record(BaseModel):
+    """What a file of a job holds. Keys that only later versions write are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
 class CheckWishes(BaseModel):
     """What a launch check shall try."""
 

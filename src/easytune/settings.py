@@ -86,6 +86,14 @@ def load(home: Path) -> Settings:
         raise ConfigInvalid(problems=validation.lines(error)) from error
 
 
+def allows_remote_code(home: Path) -> bool:
+    """Tell whether code that comes with models may run here; broken settings allow nothing."""
+    try:
+        return load(home).inference.allow_remote_code
+    except (ConfigUnreadable, ConfigInvalid):
+        return False
+
+
 def save(home: Path, settings: Settings) -> None:
     """Write the settings whole."""
     home.mkdir(parents=True, exist_ok=True)

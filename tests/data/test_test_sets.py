@@ -16,7 +16,8 @@ from easytune.data.versions.manifest import Imported
 from easytune.errors import FileMissing, RunMissing
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_errors import HeldOutMissing, NothingToAsk
-from easytune.evaluation_files import Candidate, Finding, Order
+from easytune.evaluation_files import Finding, Order
+from easytune.found_model import FoundModel
 from easytune.job import Job
 
 CONFIG = EvaluateConfig()
@@ -253,9 +254,9 @@ def test_a_set_that_cannot_be_read_is_left_out_and_the_others_go_on(
         read(rows_file(tmp_path, {"prompt": " "}, name="none.jsonl"), home)
 
 
-def candidate(home: Path, run: str) -> Candidate:
+def candidate(home: Path, run: str) -> FoundModel:
     folder = str(paths.runs(home) / run / "out" / "adapter")
-    return Candidate(
+    return FoundModel(
         id=run, title=run, kind="adapter", folder=folder, base="demo", base_folder="/nowhere",
         is_adapter=True, fingerprint="", run=run,
     )  # fmt: skip

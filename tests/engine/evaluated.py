@@ -11,31 +11,25 @@ import yaml
 from easytune import events
 from easytune.engine import evaluator
 from easytune.evaluation import EvaluateConfig
-from easytune.evaluation_files import (
-    Candidate,
-    EvaluationFolder,
-    Order,
-    Result,
-    RowAnswer,
-    lines,
-)
+from easytune.evaluation_files import EvaluationFolder, Order, Result, RowAnswer, lines
 from easytune.events import Event
+from easytune.found_model import FoundModel
 
 QUIET = {"measure__forgetting": "off", "loading__precision": "fp32"}
 
 
-def base(folder: Path) -> Candidate:
+def base(folder: Path) -> FoundModel:
     """A whole model as a candidate."""
     return _candidate(folder, folder, kind="base")
 
 
-def adapter(folder: Path, of: Path) -> Candidate:
+def adapter(folder: Path, of: Path) -> FoundModel:
     """An adapter as a candidate."""
     return _candidate(folder, of, kind="adapter")
 
 
-def _candidate(folder: Path, of: Path, kind: Any) -> Candidate:
-    return Candidate(
+def _candidate(folder: Path, of: Path, kind: Any) -> FoundModel:
+    return FoundModel(
         id=str(folder),
         title=folder.name,
         kind=kind,
@@ -58,7 +52,11 @@ def questions(path: Path, count: int) -> Path:
 
 
 def order(
-    home: Path, candidates: Sequence[Candidate], rows: Path, continues: str | None = None, **of: Any
+    home: Path,
+    candidates: Sequence[FoundModel],
+    rows: Path,
+    continues: str | None = None,
+    **of: Any,
 ) -> EvaluationFolder:
     """Write an order into a folder of its own."""
     changes = {"sampling__max_new_tokens": 6, "test__datasets": (str(rows),)} | QUIET | of

@@ -8,13 +8,14 @@ from easytune.engine.evaluating.session import Session
 from easytune.engine.reporting import Reporter
 from easytune.engine.stopping import StopSignal
 from easytune.evaluation import EvaluateConfig
-from easytune.evaluation_files import Candidate, EvaluationFolder, Order, RowAnswer, TestRow
+from easytune.evaluation_files import EvaluationFolder, Order, RowAnswer, TestRow
+from easytune.found_model import FoundModel
 from easytune.wire import Turn
 
 
-def candidate(folder: Path, base: Path | None = None) -> Candidate:
+def candidate(folder: Path, base: Path | None = None) -> FoundModel:
     """A whole model, or an adapter on a base."""
-    return Candidate(
+    return FoundModel(
         id=str(folder), title=folder.name, kind="adapter" if base else "base", folder=str(folder),
         base=str(base or folder), base_folder=str(base or folder), is_adapter=base is not None,
         fingerprint=folder.name,
@@ -23,7 +24,7 @@ def candidate(folder: Path, base: Path | None = None) -> Candidate:
 
 def session(
     home: Path,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[FoundModel],
     answers: Sequence[Sequence[str]] = (),
     name: str = "one",
     continues: str | None = None,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from easytune.engine.evaluating import own_probe
-from easytune.evaluation_files import Candidate, Forgotten
+from easytune.evaluation_files import Forgotten
+from easytune.found_model import FoundModel
 from tests.engine import evaluated, tiny
 from tests.engine.asking import save_adapter
 from tests.engine.evaluated import order, questions, run
@@ -26,7 +27,7 @@ def _by_probe(found: tuple[Forgotten, ...]) -> dict[tuple[int, str], Forgotten]:
     return {(one.candidate, one.probe): one for one in found}
 
 
-def _whole(folder: Path, base: Path, **changes: Any) -> Candidate:
+def _whole(folder: Path, base: Path, **changes: Any) -> FoundModel:
     """A tuned copy of a whole model, with the card of its run."""
     tiny.save_folder(folder, **changes)
     (folder / "easytune.yaml").write_text(f"model:\n  base_model: {base}\n  method: full\n")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from easytune.evaluation_files import Candidate, Refusals
+from easytune.evaluation_files import Refusals
+from easytune.found_model import FoundModel
 from tests.engine import evaluated, refusing
 from tests.engine.evaluated import Evaluated, order, questions, run
 
@@ -19,13 +20,13 @@ def careful(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def careless(careful: Path, tmp_path_factory: pytest.TempPathFactory) -> Candidate:
+def careless(careful: Path, tmp_path_factory: pytest.TempPathFactory) -> FoundModel:
     folder = tmp_path_factory.mktemp("careless") / "tuned"
     return evaluated.adapter(refusing.save_adapter(folder, careful, loudness=1.5), careful)
 
 
 @pytest.fixture(scope="module")
-def alone(careless: Candidate, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+def alone(careless: FoundModel, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     """An evaluation of the adapter, without its base."""
     folder = tmp_path_factory.mktemp("alone")
     rows = questions(folder / "rows.jsonl", 1)
@@ -55,7 +56,7 @@ def test_lost_refusals_are_counted_and_told_also_where_the_base_was_not_chosen(
 
 
 def test_a_resumed_probe_asks_only_what_it_lacks(
-    tmp_path: Path, alone: Evaluated, careful: Path, careless: Candidate
+    tmp_path: Path, alone: Evaluated, careful: Path, careless: FoundModel
 ) -> None:
     home, rows = tmp_path / "home", questions(tmp_path / "rows.jsonl", 1)
     killed = home / "evaluations" / "killed"

@@ -15,8 +15,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from easytune.engine import evaluator, hardware
-from easytune.evaluation_files import Candidate
 from easytune.events import Answered, Failed, Finished, Started, Stopped
+from easytune.found_model import FoundModel
 from easytune.i18n import t
 from tests.engine import evaluated, tiny
 from tests.engine.asking import save_adapter
@@ -30,13 +30,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def both(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, Candidate]:
+def both(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoundModel, FoundModel]:
     tuned = save_adapter(tmp_path_factory.mktemp("adapter") / "tuned")
     return evaluated.base(model), evaluated.adapter(tuned, model)
 
 
 def test_one_by_one_and_sixteen_at_once_give_what_the_plain_libraries_give(
-    tmp_path: Path, both: tuple[Candidate, Candidate]
+    tmp_path: Path, both: tuple[FoundModel, FoundModel]
 ) -> None:
     rows = questions(tmp_path / "rows.jsonl", 12)
     alone, together = (
@@ -60,7 +60,7 @@ def test_one_by_one_and_sixteen_at_once_give_what_the_plain_libraries_give(
 
 
 def test_a_killed_evaluation_goes_on_without_asking_twice(
-    tmp_path: Path, both: tuple[Candidate, Candidate]
+    tmp_path: Path, both: tuple[FoundModel, FoundModel]
 ) -> None:
     rows, home = questions(tmp_path / "rows.jsonl", 40), tmp_path / "home"
     first = order(home, both, rows, test__batch_size=4)
@@ -83,7 +83,7 @@ def test_a_killed_evaluation_goes_on_without_asking_twice(
 
 
 def test_stopping_keeps_and_scores_what_there_is(
-    tmp_path: Path, both: tuple[Candidate, Candidate]
+    tmp_path: Path, both: tuple[FoundModel, FoundModel]
 ) -> None:
     rows = questions(tmp_path / "rows.jsonl", 300)
     folder = order(tmp_path / "home", both, rows, test__batch_size=4, sampling__max_new_tokens=30)
@@ -107,7 +107,7 @@ def test_stopping_keeps_and_scores_what_there_is(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there the system refuses memory")
 def test_a_batch_that_does_not_fit_is_halved_until_it_does(
-    tmp_path: Path, both: tuple[Candidate, Candidate]
+    tmp_path: Path, both: tuple[FoundModel, FoundModel]
 ) -> None:
     rows = tmp_path / "rows.jsonl"
     row = {"instruction": "colour " * 30, "output": "blue"}
@@ -130,7 +130,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
 
 
 def test_rows_without_room_are_left_out_and_that_is_said(
-    tmp_path: Path, both: tuple[Candidate, Candidate]
+    tmp_path: Path, both: tuple[FoundModel, FoundModel]
 ) -> None:
     rows = tmp_path / "rows.jsonl"
     texts = ("colour 1", "too long " * 200, "colour 2", "colour 3")
@@ -154,7 +154,7 @@ def test_rows_without_room_are_left_out_and_that_is_said(
 
 
 def test_a_model_that_cannot_be_asked_is_told_and_the_others_are_measured(
-    tmp_path: Path, both: tuple[Candidate, Candidate], model: Path
+    tmp_path: Path, both: tuple[FoundModel, FoundModel], model: Path
 ) -> None:
     other = save_adapter(tmp_path / "other", "gpt2")
     candidates = (both[0], evaluated.adapter(other, model), both[1])
@@ -174,7 +174,7 @@ def test_with_no_model_to_ask_the_evaluation_fails_by_its_cause(tmp_path: Path) 
     assert found.of(Failed)[0].code != "unexpected"
 
 
-def _as_generated(candidate: Candidate, questions: Sequence[str]) -> list[str]:
+def _as_generated(candidate: FoundModel, questions: Sequence[str]) -> list[str]:
     """Return what transformers and PEFT say, without halves of characters at the end."""
     model: Any = AutoModelForCausalLM.from_pretrained(candidate.base_folder, dtype=torch.float32)
     if candidate.is_adapter:

@@ -9,7 +9,6 @@ from easytune import job, paths, records, scoring
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_files import (
     Benchmarked,
-    Candidate,
     EvaluationFolder,
     Figure,
     Forgotten,
@@ -22,6 +21,7 @@ from easytune.evaluation_files import (
     TestSet,
 )
 from easytune.events import Answered, Finished, append
+from easytune.found_model import FoundModel
 from easytune.wire import Turn
 
 EVIL = '<script>document.title="taken"</script><img src=x onerror=document.title="taken">'
@@ -34,10 +34,10 @@ CONFIG = EvaluateConfig().changed(
     report__name="House style <script>1</script>",
 )
 CANDIDATES = (
-    Candidate(id="demo", title="Demo", kind="base", folder="/secret/demo", base="demo",
+    FoundModel(id="demo", title="Demo", kind="base", folder="/secret/demo", base="demo",
               base_folder="/secret/demo", is_adapter=False, fingerprint="ab12"),
     *(
-        Candidate(id=f"tone@{step}", title=f"tone | {step}", kind="checkpoint",
+        FoundModel(id=f"tone@{step}", title=f"tone | {step}", kind="checkpoint",
                   folder=f"/secret/tone/{step}", base="demo", base_folder="/secret/demo",
                   is_adapter=True, fingerprint=f"cd{step}", run="tone", step=step)
         for step in (20, 40)

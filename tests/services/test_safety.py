@@ -9,7 +9,7 @@ from easytune.engine import evaluator
 from easytune.errors import EasyTuneError
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_errors import RemedyUnfit
-from easytune.evaluation_files import Candidate
+from easytune.found_model import FoundModel
 from easytune.services.catalogue import Catalogue
 from easytune.services.evaluations import Evaluations
 from easytune.services.runs import Runs
@@ -99,7 +99,7 @@ def test_a_projection_is_evaluated_by_itself_once_it_is_done(
     assert _remedies(models, evaluations).projection(attempt) == found
 
 
-def _weights(candidate: Candidate) -> bytes:
+def _weights(candidate: FoundModel) -> bytes:
     return (Path(candidate.folder) / "adapter_model.safetensors").read_bytes()
 
 

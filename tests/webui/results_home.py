@@ -9,7 +9,6 @@ from easytune import demo, job, paths, records, scoring
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_files import (
     Benchmarked,
-    Candidate,
     EvaluationFolder,
     Figure,
     Finding,
@@ -23,6 +22,7 @@ from easytune.evaluation_files import (
     TestSet,
 )
 from easytune.events import Finished
+from easytune.found_model import FoundModel
 from easytune.wire import Turn
 
 HOSTILE = "<img src=x onerror=\"document.title='broken in'\"><b>bold</b>"
@@ -158,9 +158,9 @@ def _transcripts() -> list[dict[str, object]]:
     ]  # fmt: skip
 
 
-def _candidate(id_: str, title: str, kind: str, step: int | None = None) -> Candidate:
+def _candidate(id_: str, title: str, kind: str, step: int | None = None) -> FoundModel:
     is_adapter = kind != "base"
-    return Candidate.model_validate({
+    return FoundModel.model_validate({
         "id": id_, "title": title, "kind": kind, "folder": str(demo.MODEL), "base": "demo",
         "base_folder": str(demo.MODEL), "is_adapter": is_adapter, "fingerprint": "ab12",
         "run": RUN if is_adapter else None, "step": step,

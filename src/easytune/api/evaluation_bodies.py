@@ -10,7 +10,6 @@ from easytune.api.estimate_bodies import Said
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_files import (
     Benchmarked,
-    Candidate,
     Difference,
     Figure,
     Finding,
@@ -20,6 +19,7 @@ from easytune.evaluation_files import (
     Result,
     TestSet,
 )
+from easytune.found_model import FoundModel
 from easytune.i18n import t
 from easytune.scoring import sentence
 from easytune.services.evaluation_story import EvaluationStory
@@ -51,7 +51,7 @@ class CandidateOut(BaseModel):
     step: int | None
 
     @classmethod
-    def of(cls, candidate: Candidate) -> "CandidateOut":
+    def of(cls, candidate: FoundModel) -> "CandidateOut":
         """Return a model as calls get it: without where it lies on this machine."""
         return cls(**candidate.model_dump(include=set(cls.model_fields)))
 

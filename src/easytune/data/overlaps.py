@@ -18,7 +18,8 @@ from easytune.data.asked_rows import words
 from easytune.data.rows import Row
 from easytune.data.steps.alike import text_id
 from easytune.errors import EasyTuneError
-from easytune.evaluation_files import Candidate, Finding, Order, Overlap, TestRow
+from easytune.evaluation_files import Finding, Order, Overlap, TestRow
+from easytune.found_model import FoundModel
 from easytune.job import JobFolder
 from easytune.wire import Turn
 
@@ -92,7 +93,7 @@ def _read(config: TrainConfig, home: Path) -> _Learned | None:
     return learned
 
 
-def _trainings(candidate: Candidate, home: Path) -> Iterator[TrainConfig]:
+def _trainings(candidate: FoundModel, home: Path) -> Iterator[TrainConfig]:
     """Yield what the candidate's run was asked, and each run whose result that one began with."""
     waiting = [Path(candidate.folder), Path(candidate.base_folder)]
     if candidate.run:

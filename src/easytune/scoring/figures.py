@@ -7,7 +7,6 @@ import numpy as np
 
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_files import (
-    Candidate,
     Difference,
     Figure,
     Finding,
@@ -16,6 +15,7 @@ from easytune.evaluation_files import (
     TestRow,
     TestSet,
 )
+from easytune.found_model import FoundModel
 from easytune.scoring import statistics, text
 from easytune.scoring.llamafactory import EXTRA
 from easytune.scoring.measure import PERCENT, Counts, Measure, Totals, wanted
@@ -53,7 +53,7 @@ def score_all(
     rows: Sequence[TestRow],
     answers: Iterable[RowAnswer],
     sets: Sequence[TestSet],
-    candidates: Sequence[Candidate] = (),
+    candidates: Sequence[FoundModel] = (),
 ) -> tuple[Scores, list[Scored], dict[str, str], list[Finding]]:
     """Return scores per row, figures with intervals, how each was computed, and what did not apply.
 

@@ -14,8 +14,6 @@ from easytune import generation, model_files, paths, settings
 from easytune.config import ModelSection
 from easytune.errors import (
     AdapterMismatch,
-    ConfigInvalid,
-    ConfigUnreadable,
     EasyTuneError,
     ModelIncomplete,
     ModelMissing,
@@ -206,10 +204,11 @@ class Catalogue:
         return self._made(name, kind or usual, title, found)
 
     def _made(self, name: str, kind: Kind, title: str, found: Found) -> Model:
+        allows_code = settings.allows_remote_code(self._home)
         return Model(
             id=name, kind=kind, title=title, folder=found.folder, base=None,
             base_name=found.base_name, size_gb=found.size_gb, modified=found.modified,
-            problem=found.problem or discovery.refused_code(found, self._allows_code()),
+            problem=found.problem or discovery.refused_code(found, allows_code),
             is_adapter=found.is_adapter,
         )  # fmt: skip
 
@@ -288,12 +287,6 @@ class Catalogue:
             id=name, kind="base", title=name, folder=paths.models(self._home) / name, base=None,
             base_name="", size_gb=0.0, modified=datetime.now().astimezone(), is_here=False,
         )  # fmt: skip
-
-    def _allows_code(self) -> bool:
-        try:
-            return settings.load(self._home).inference.allow_remote_code
-        except (ConfigUnreadable, ConfigInvalid):
-            return False
 
     # Last in the class: after it the name no longer means the builtin that annotations need.
     def list(self) -> list[Model]:

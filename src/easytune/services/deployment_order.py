@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection
 from pathlib import Path
 
-from easytune import machine
+from easytune import machine, settings
 from easytune.deployment import DeployConfig
 from easytune.deployment_errors import (
     AddressUnusable,
@@ -14,7 +14,7 @@ from easytune.deployment_errors import (
     PortTaken,
 )
 from easytune.deployment_files import Deployment
-from easytune.services import deployment_commands, evaluation_order, memory, ports
+from easytune.services import deployment_commands, finding, memory, ports
 from easytune.services.catalogue import Catalogue
 
 FIRST_PORT = 8000
@@ -28,7 +28,7 @@ def compose(config: DeployConfig, home: Path, catalogue: Catalogue) -> Deploymen
     KeyNeeded, EngineMissing or EngineUnfit for the server.
     """
     engine, server = config.deploy.engine, config.server
-    source = evaluation_order.candidate(config.deploy.model, catalogue)
+    source = finding.found(config.deploy.model, catalogue)
     deployment = Deployment(
         config=config,
         source=source,
@@ -37,7 +37,7 @@ def compose(config: DeployConfig, home: Path, catalogue: Catalogue) -> Deploymen
         ),
         host=server.host,
         port=_UNKNOWN,
-        allow_remote_code=evaluation_order.allows_code(home),
+        allow_remote_code=settings.allows_remote_code(home),
     )
     deployment_commands.refuse(deployment)
     if not server.key and not ports.is_loopback(server.host):

@@ -10,13 +10,12 @@ from easytune.data.sources import Source
 from easytune.data.stored import Reference
 from easytune.data.test_sets import HELD_OUT
 from easytune.data.versions.library import Library
-from easytune.errors import ConfigInvalid, ConfigUnreadable, FileMissing, ModelMissing, RunMissing
+from easytune.errors import FileMissing, RunMissing
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_errors import EvaluationInvalid, HeldOutMissing, NothingToAsk
-from easytune.evaluation_files import Candidate, Order
-from easytune.inference_errors import ModelUnknown
+from easytune.evaluation_files import Order
 from easytune.job import JobFolder
-from easytune.services import folders
+from easytune.services import finding, folders
 from easytune.services.catalogue import Catalogue
 
 _BUNDLED = "demo/"
@@ -38,9 +37,9 @@ def compose(config: EvaluateConfig, home: Path, catalogue: Catalogue) -> Order:
     judge = config.judge
     order = Order(
         config=config,
-        candidates=tuple(candidate(name, catalogue) for name in config.candidates.models),
-        allow_remote_code=allows_code(home),
-        judge=candidate(judge.model, catalogue) if judge.by == "model" else None,
+        candidates=tuple(finding.found(name, catalogue) for name in config.candidates.models),
+        allow_remote_code=settings.allows_remote_code(home),
+        judge=finding.found(judge.model, catalogue) if judge.by == "model" else None,
     )
     _check_rows(config, home)
     return order
@@ -78,30 +77,6 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def candidate(name: str, catalogue: Catalogue) -> Candidate:
-    """Return a model as it is found here. Raises what `compose` says of models."""
-    if not name.strip():
-        raise ModelUnknown(model=name)
-    model = catalogue.find(name)
-    if not model.is_here:
-        raise ModelMissing(model=name)
-    base = catalogue.base_of(model)
-    # A whole model is loaded from where its tokenizer is, too.
-    folder = model.folder if model.is_adapter else base.folder
-    return Candidate(
-        id=model.id,
-        title=model.title,
-        kind=model.kind,
-        folder=str(folder.resolve()),
-        base=base.id,
-        base_folder=str(base.folder.resolve()),
-        is_adapter=model.is_adapter,
-        fingerprint=catalogue.fingerprint(model.id),
-        run=model.run,
-        step=model.step,
-    )
-
-
 def _pinned(config: EvaluateConfig, home: Path) -> EvaluateConfig:
     """Return the config with versions numbered and every path absolute: a job runs elsewhere.
 
@@ -110,19 +85,13 @@ def _pinned(config: EvaluateConfig, home: Path) -> EvaluateConfig:
     measure = config.measure
     named = dict.fromkeys(config.test.datasets)
     return config.changed(
-        candidates__models=tuple(absolute_model(name) for name in config.candidates.models),
+        candidates__models=tuple(finding.absolute(name) for name in config.candidates.models),
         test__datasets=tuple(_pinned_set(name, home) for name in named),
         measure__probe=_pinned_set(measure.probe, home)
         if measure.forgetting in ("general", "both")
         else measure.probe,
         measure__benchmark_folder=measure.benchmark_folder and _absolute(measure.benchmark_folder),
     )
-
-
-def absolute_model(name: str) -> str:
-    """Return a model's name, absolute where it is a folder of that name seen from here."""
-    path = Path(name).expanduser()
-    return str(path.resolve()) if "/" in name and path.is_dir() else name
 
 
 def _pinned_set(name: str, home: Path) -> str:
@@ -197,14 +166,6 @@ def _check_held_out(run: str, home: Path) -> None:
         raise RunMissing(run)
     if not job.config.data.held_out_share and not job.config.data.held_out_file:
         raise HeldOutMissing(run)
-
-
-def allows_code(home: Path) -> bool:
-    """Tell whether code that comes with models may run here; broken settings allow nothing."""
-    try:
-        return settings.load(home).inference.allow_remote_code
-    except (ConfigUnreadable, ConfigInvalid):
-        return False
 
 
 def _absolute(path: str) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from easytune import __version__
-from easytune.evaluation_files import Candidate, Difference, RowAnswer
+from easytune.evaluation_files import Difference, RowAnswer
+from easytune.found_model import FoundModel
 from easytune.services.evaluation_report_material import Material
 
 FORMAT = "easytune-evaluation-1"
@@ -34,7 +35,7 @@ def json_text(material: Material) -> str:
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
-def shown(candidate: Candidate) -> dict[str, Any]:
+def shown(candidate: FoundModel) -> dict[str, Any]:
     """Return a model without where it lies on this machine."""
     return candidate.model_dump(mode="json", exclude=_HERE)
 

@@ -4,15 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from easytune.evaluation_errors import EvaluationUnfinished
-from easytune.evaluation_files import (
-    Candidate,
-    Order,
-    Result,
-    RowAnswer,
-    Scored,
-    TestRow,
-    Verdict,
-)
+from easytune.evaluation_files import Order, Result, RowAnswer, Scored, TestRow, Verdict
+from easytune.found_model import FoundModel
 from easytune.services.evaluations import Evaluations
 
 Scores = dict[str, list[list[float | None]]]
@@ -37,7 +30,7 @@ class Material:
     ended_at: datetime | None = None
 
     @property
-    def candidates(self) -> tuple[Candidate, ...]:
+    def candidates(self) -> tuple[FoundModel, ...]:
         """Return the models, the one that others are compared with first."""
         return self.order.candidates
 

@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from easytune import records
 from easytune.evaluation_errors import EvaluationInterrupted
-from easytune.evaluation_files import Candidate, EvaluationFolder, Order, Result
+from easytune.evaluation_files import EvaluationFolder, Order, Result
 from easytune.events import Answered, Event, Notice, Phase, Started
+from easytune.found_model import FoundModel
 from easytune.services import job_following
 from easytune.services.job_following import GETTING_READY, Following, JobStory, Look, Outcome
 
@@ -38,7 +39,7 @@ class EvaluationStory(JobStory):
     """None until the job has written it: at its end, or when it was stopped."""
 
     @property
-    def asked(self) -> tuple[Candidate, ...]:
+    def asked(self) -> tuple[FoundModel, ...]:
         """Return the models that are being asked: those of one base take turns row by row."""
         known = self.order.candidates
         if self.candidate is None or self.candidate >= len(known):

@@ -11,15 +11,8 @@ from typing import Any
 from easytune import paths
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_errors import CandidateChanged, EvaluationActive, EvaluationMissing
-from easytune.evaluation_files import (
-    Candidate,
-    EvaluationFolder,
-    Order,
-    Result,
-    RowAnswer,
-    TestRow,
-    Verdict,
-)
+from easytune.evaluation_files import EvaluationFolder, Order, Result, RowAnswer, TestRow, Verdict
+from easytune.found_model import FoundModel
 from easytune.services import evaluation_order, evaluation_table, folders, job_shelf
 from easytune.services.catalogue import Catalogue
 from easytune.services.evaluation_reading import Reading, Scores
@@ -169,5 +162,5 @@ class Evaluations(JobShelf[EvaluationFolder, Order, EvaluationStory]):
         self._reading.forget(folder)
 
 
-def _is(candidate: Candidate, model_id: str) -> bool:
+def _is(candidate: FoundModel, model_id: str) -> bool:
     return model_id in (candidate.id, candidate.folder)

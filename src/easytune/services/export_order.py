@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from easytune import model_files, paths, records
+from easytune import model_files, paths, records, settings
 from easytune.errors import EasyTuneError
 from easytune.export import ExportConfig
 from easytune.export_errors import BaseChanged, BaseQuantized, ExportInvalid, TargetUnavailable
 from easytune.export_files import ExportOrder, Source
 from easytune.exporters import EXPORTERS, space
 from easytune.job import JobFolder
-from easytune.services import evaluation_order, folders
+from easytune.services import finding, folders
 from easytune.services.catalogue import Catalogue
 
 # What makes no whole weights, so that a quantized base may stay as it is.
@@ -32,7 +32,7 @@ def compose(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrd
 def found(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrder:
     """Return an order whose models are found and fit together. Raises as `compose`."""
     what = config.what
-    names = tuple(dict.fromkeys(evaluation_order.absolute_model(name) for name in what.models))
+    names = tuple(dict.fromkeys(finding.absolute(name) for name in what.models))
     config = config.changed(what__models=names)
     if what.weights and len(what.weights) != len(names):
         raise ExportInvalid("what.weights", "@export.invalid.weights")
@@ -42,7 +42,7 @@ def found(config: ExportConfig, home: Path, catalogue: Catalogue) -> ExportOrder
     )
     _check_together(config, sources)
     return ExportOrder(
-        config=config, sources=sources, allow_remote_code=evaluation_order.allows_code(home)
+        config=config, sources=sources, allow_remote_code=settings.allows_remote_code(home)
     )
 
 
@@ -94,7 +94,7 @@ def _offer(
 
 
 def _source(name: str, weight: float, home: Path, catalogue: Catalogue) -> Source:
-    found = evaluation_order.candidate(name, catalogue)
+    found = finding.found(name, catalogue)
     source = Source(
         **found.model_dump(),
         weight=weight,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from easytune import events, job, model_files, paths, records, settings
-from easytune.errors import ConfigInvalid, ConfigUnreadable
 from easytune.events import Finished
 from easytune.inspecting import outside
 from easytune.inspection_errors import (
@@ -72,7 +71,11 @@ class Inspections(JobShelf[InspectionFolder, InspectionOrder, InspectionStory]):
         try:
             base_folder = Path(pinned.folder) if pinned else None
             report = outside.check(
-                place / MODEL, base_folder, upload=upload, findings=noted, own_code=self._allows()
+                place / MODEL,
+                base_folder,
+                upload=upload,
+                findings=noted,
+                own_code=settings.allows_remote_code(self._home),
             )
             order = InspectionOrder(
                 name=name.strip() or sources[0].name.partition(".")[0] or sources[0].name,
@@ -180,12 +183,6 @@ class Inspections(JobShelf[InspectionFolder, InspectionOrder, InspectionStory]):
         found = self._catalogue.base_of(self._catalogue.find(base))
         print_ = model_files.fingerprint(found.folder)
         return Pinned(id=found.id, title=found.title, folder=str(found.folder), fingerprint=print_)
-
-    def _allows(self) -> bool:
-        try:
-            return settings.load(self._home).inference.allow_remote_code
-        except (ConfigUnreadable, ConfigInvalid):
-            return False
 
     def _peers(self, base: Pinned | None, report: StaticReport) -> tuple[str, ...]:
         """Return adapters of runs here on the same base, the same rank first of all."""

@@ -24,7 +24,8 @@ from easytune.evaluation_errors import (
     RemedyMissing,
     RemedyUnfit,
 )
-from easytune.evaluation_files import Candidate, Order, Refusals, Result, Scored
+from easytune.evaluation_files import Order, Refusals, Result, Scored
+from easytune.found_model import FoundModel
 from easytune.services import processes
 from easytune.services.catalogue import Catalogue
 from easytune.services.evaluations import Evaluations
@@ -243,20 +244,20 @@ class Remedies:
             raise FolderUnwritable(str(target), error.strerror or str(error)) from error
         return str(target)
 
-    def _candidate(self, evaluation: str, place: int) -> Candidate:
+    def _candidate(self, evaluation: str, place: int) -> FoundModel:
         listed = self._evaluations.story(evaluation).order.candidates
         if not 0 <= place < len(listed):
             raise EvaluationMissing(evaluation)
         return listed[place]
 
-    def _adapter(self, evaluation: str, place: int) -> tuple[Order, Candidate]:
+    def _adapter(self, evaluation: str, place: int) -> tuple[Order, FoundModel]:
         """Return the order, and the adapter itself where the candidate is a copy of it."""
         problem = self.can_be_tried(evaluation, place)
         if problem:
             raise problem
         return self._evaluations.story(evaluation).order, self._candidate(evaluation, place)
 
-    def _whole(self, one: Candidate, model_id: str) -> Path:
+    def _whole(self, one: FoundModel, model_id: str) -> Path:
         """Return the folder of a whole model that is here."""
         model = self._catalogue.find(model_id)
         if model.problem:
@@ -265,7 +266,7 @@ class Remedies:
             raise RemedyUnfit(one.title, f"{model.title} @safety.reason.not_whole")
         return model.folder.resolve()
 
-    def _new_folder(self, one: Candidate) -> Path:
+    def _new_folder(self, one: FoundModel) -> Path:
         place = self._home / _FOLDER
         self._sweep(place)
         folder = place / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{job.slug(one.title)}"
@@ -275,14 +276,14 @@ class Remedies:
             raise FolderUnwritable(str(folder), error.strerror or str(error)) from error
         return folder
 
-    def _copy(self, folder: Path, one: Candidate, remedy: Remedy) -> Path:
+    def _copy(self, folder: Path, one: FoundModel, remedy: Remedy) -> Path:
         target = folder / f"{job.slug(one.title)}-{remedy.kind}-{round(100 * remedy.amount)}"
         amount = remedy.amount if remedy.kind == "strength" else 1.0
         strength.scale(Path(one.folder), target, amount, one.base_folder)
         _write(target, remedy)
         return target
 
-    def _submit(self, order: Order, one: Candidate, copies: Sequence[Path]) -> str:
+    def _submit(self, order: Order, one: FoundModel, copies: Sequence[Path]) -> str:
         models = (one.id, one.base, *map(str, copies))
         return self._evaluations.submit(
             order.config.changed(
@@ -352,7 +353,7 @@ class Remedies:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def remedy_of(candidate: Candidate) -> Remedy | None:
+def remedy_of(candidate: FoundModel) -> Remedy | None:
     """Return what was done to a candidate; None for one that is no copy made to be tried."""
     folder = Path(candidate.folder)
     found = records.read(folder / _RECORD)

@@ -4,7 +4,8 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from easytune.evaluation_files import Candidate, Order, RowAnswer, TestRow
+from easytune.evaluation_files import Order, RowAnswer, TestRow
+from easytune.found_model import FoundModel
 from easytune.services.comparison import (
     MOST_COLUMNS,
     Column,
@@ -39,7 +40,7 @@ def comparison_of(evaluations: Evaluations, evaluation: str, rows: Sequence[int]
     return Comparison(uuid.uuid4().hex, title, "batch", datetime.now(UTC), known, entries)
 
 
-def _columns(candidates: Sequence[Candidate]) -> list[int]:
+def _columns(candidates: Sequence[FoundModel]) -> list[int]:
     """Return the places of the candidates to show; a comparison has at least two columns."""
     places = list(range(min(len(candidates), MOST_COLUMNS)))
     return places if len(places) > 1 else places * 2

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easytune.evaluation_files import Candidate, Difference, Forgotten, Order, Result, Scored
+from easytune.evaluation_files import Difference, Forgotten, Order, Result, Scored
+from easytune.found_model import FoundModel
 from easytune.i18n import t
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Shown:
     lang: str
 
     @property
-    def candidates(self) -> tuple[Candidate, ...]:
+    def candidates(self) -> tuple[FoundModel, ...]:
         """Return the models; the first is what the others are compared with."""
         return self.order.candidates
 

@@ -20,7 +20,8 @@ from easytune.engine.held import Held
 from easytune.engine.models import Loaded
 from easytune.engine.prompting import Prompter
 from easytune.errors import TemplateInvalid
-from easytune.evaluation_files import Candidate, Order
+from easytune.evaluation_files import Order
+from easytune.found_model import FoundModel
 from easytune.wire import Start
 
 # The rest of the machine goes on, too.
@@ -36,7 +37,7 @@ class Group:
     places: tuple[int, ...]
 
 
-def groups(candidates: Sequence[Candidate]) -> list[Group]:
+def groups(candidates: Sequence[FoundModel]) -> list[Group]:
     """Return the candidates by base, in the order in which the bases first appear."""
     found: dict[str, list[int]] = {}
     for place, one in enumerate(candidates):
@@ -101,7 +102,7 @@ class Asked:
         self.attached.release()
 
 
-def load(candidate: Candidate, order: Order) -> Asked:
+def load(candidate: FoundModel, order: Order) -> Asked:
     """Load the base model of a candidate as the order says. Raises EasyTuneError."""
     # A small model before this one may have been given few.
     torch.set_num_threads(_threads())
@@ -118,7 +119,7 @@ def load(candidate: Candidate, order: Order) -> Asked:
     return asked
 
 
-def adapter_of(candidate: Candidate) -> str | None:
+def adapter_of(candidate: FoundModel) -> str | None:
     """Return the folder of a candidate's adapter; None for whole models."""
     return candidate.folder if candidate.is_adapter else None
 

@@ -30,8 +30,9 @@ from easytune.engine.forgetting_figures import (
     shortened,
 )
 from easytune.errors import EasyTuneError, ProbeUnusable
-from easytune.evaluation_files import Candidate, Figure, Forgotten
+from easytune.evaluation_files import Figure, Forgotten
 from easytune.forgetting import Score
+from easytune.found_model import FoundModel
 
 OWN = "own"
 """What the probe of the base's own answers is called."""
@@ -224,7 +225,7 @@ def _compared(
 
 
 def _figures(
-    asked: Asked, candidate: Candidate, side: _Side, stop: Callable[[], bool]
+    asked: Asked, candidate: FoundModel, side: _Side, stop: Callable[[], bool]
 ) -> list[Figures] | None:
     bases = iter(side.figures)
     with asked.reading(candidates.adapter_of(candidate)) as reader:

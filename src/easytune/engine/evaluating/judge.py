@@ -20,7 +20,8 @@ from easytune.engine.evaluating.judge_prompt import Pick
 from easytune.engine.evaluating.progress import Progress
 from easytune.engine.evaluating.session import Session
 from easytune.errors import EasyTuneError
-from easytune.evaluation_files import Candidate, RowAnswer, Verdict
+from easytune.evaluation_files import RowAnswer, Verdict
+from easytune.found_model import FoundModel
 from easytune.generation import SamplingSection
 from easytune.wire import Column, Turn
 
@@ -175,7 +176,7 @@ def _ask_model(session: Session, bench: _Bench) -> None:
         asked.close()
 
 
-def _ask_loaded(session: Session, bench: _Bench, asked: Asked, judge: Candidate) -> None:
+def _ask_loaded(session: Session, bench: _Bench, asked: Asked, judge: FoundModel) -> None:
     test = session.order.config.test
     sampling = SamplingSection(
         temperature=0, max_new_tokens=_LONGEST_REPLY_TOKENS, seed=test.seed % 2**32
@@ -194,7 +195,7 @@ def _ask_loaded(session: Session, bench: _Bench, asked: Asked, judge: Candidate)
             bench.take(place, None if answer.code else answer.text)
 
 
-def _local(session: Session) -> Candidate:
+def _local(session: Session) -> FoundModel:
     """Return the model that judges. Raises JudgeProblem, ModelMissing."""
     order, name = session.order, session.order.config.judge.model.strip()
     if order.judge is not None:
@@ -207,7 +208,7 @@ def _local(session: Session) -> Candidate:
     folder = model_files.resolve(ModelSection(base_model=name), session.home)
     if folder is None:
         raise JudgeProblem("judge_model_unknown", model=name)
-    return Candidate(
+    return FoundModel(
         id=name, title=name, kind="base", folder=str(folder), base=name, base_folder=str(folder),
         is_adapter=False, fingerprint="",
     )  # fmt: skip

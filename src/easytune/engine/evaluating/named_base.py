@@ -8,13 +8,13 @@ from pydantic import ValidationError
 from easytune import model_files, paths, records
 from easytune.config import ModelSection, TrainConfig
 from easytune.errors import ModelMissing
-from easytune.evaluation_files import Candidate
+from easytune.found_model import FoundModel
 from easytune.job import JobFolder
 
 _RUN_CARD = "easytune.yaml"
 
 
-def folder_of(candidate: Candidate, home: Path) -> Path | None:
+def folder_of(candidate: FoundModel, home: Path) -> Path | None:
     """Return the folder of the base that a candidate was tuned from; None when it is not here.
 
     An adapter has it with it. A whole model names it in the order of its run, else in its run card,
@@ -30,7 +30,7 @@ def folder_of(candidate: Candidate, home: Path) -> Path | None:
     return found if found != Path(candidate.folder).resolve() else None
 
 
-def _named(candidate: Candidate, home: Path) -> ModelSection | None:
+def _named(candidate: FoundModel, home: Path) -> ModelSection | None:
     folder = Path(candidate.folder)
     if candidate.run is not None:
         return _of_run(JobFolder(paths.runs(home) / candidate.run))

@@ -18,7 +18,6 @@ from easytune.engine.stopping import StopSignal
 from easytune.errors import EasyTuneError
 from easytune.evaluation_files import (
     Benchmarked,
-    Candidate,
     EvaluationFolder,
     Finding,
     Forgotten,
@@ -31,6 +30,7 @@ from easytune.evaluation_files import (
     TestRow,
     TestSet,
 )
+from easytune.found_model import FoundModel
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Session:
         """Return how long this has taken so far."""
         return time.monotonic() - self._began
 
-    def _first_on(self, base_id: str) -> Candidate:
+    def _first_on(self, base_id: str) -> FoundModel:
         return next(one for one in self.order.candidates if one.base == base_id)
 
 
