@@ -179,6 +179,8 @@ class StrengthCurve(Record):
     """Probe that forgetting is measured on."""
     points: tuple[StrengthPoint, ...] = ()
     """In the order of strength."""
+    mark: str = ""
+    """What changes whenever other figures would be measured: models, rows, versions, device."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from easytune import checkpoints, records
 from easytune.errors import FileMissing, FolderUnwritable
+from easytune.export_errors import ExportInvalid
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # They tell of a training and of scores at full strength, or belong to a checkpoint.
@@ -17,8 +18,23 @@ _OF_THE_RUN = (
     "README.md", "metrics.json", "loss.png", "easytune.yaml", checkpoints.MANIFEST,
     "trainer_state.json", "*.pt", "*.pth", "*.bin", "pissa_start",
 )  # fmt: skip
+_ONLY_PEFT = ("target_parameters", "trainable_token_indices", "alora_invocation_tokens")
 # Such a start changed the base too: what was learned is the difference to it.
 _CHANGED_BASE = ("pissa", "olora", "corda", "lora_ga")
+
+
+def needs_peft(config: dict[str, Any]) -> bool:
+    """Tell whether only PEFT knows how to apply an adapter of this configuration.
+
+    Of all others every change of a weight is known, so it can be made by any share.
+    """
+    return config.get("peft_type") != "LORA" or any(config.get(name) for name in _ONLY_PEFT)
+
+
+def refuse_without(adapter: Path) -> None:
+    """Raise ExportInvalid for an adapter between which and its base there is nothing."""
+    if needs_peft(records.read(adapter / _CONFIG) or {}):
+        raise ExportInvalid("what.strengths", "@export.invalid.only_peft")
 
 
 def can_be_halved(adapter: Path) -> bool:

@@ -1,47 +1,94 @@
 """Strengths of an adapter: what is measured at each, and what the curve says."""
 
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import pytest
 import yaml
 
-from easytune import model_files, strengths
+from easytune import events, strength, strengths
 from easytune.engine import exporter
+from easytune.engine.exporting.session import Session
+from easytune.events import Notice
 from easytune.export import ExportConfig
+from easytune.export_errors import ExportInvalid
 from easytune.export_files import (
     ExportFolder,
     ExportOrder,
-    Source,
     StrengthCurve,
     StrengthPoint,
 )
 from easytune.services import strength_sheet
 from easytune.webui import strength_view
-from tests.engine import merged, tiny
+from tests.engine import exported, merged, tiny
+
+
+@dataclass
+class Bench:
+    """A home in which strengths are measured, and the model and rows to measure."""
+
+    home: Path
+    base: Path
+    adapter: Path
+    rows: Path
+
+    def asked(self, name: str, adapter: Path | None = None, **options: Any) -> ExportFolder:
+        """Write the folder of a job that measures an adapter, at 0.5 and 1.5 unless told."""
+        folder = adapter or self.adapter
+        asked = {"what__strengths": (0.5, 1.5), "what__rows": str(self.rows)} | options
+        order = ExportOrder(
+            config=ExportConfig().changed(**asked), sources=(exported.source(self.base, folder),)
+        )
+        found = ExportFolder(self.home / "exports" / name)
+        found.path.mkdir(parents=True)
+        found.job.write_text(yaml.safe_dump(order.model_dump(mode="json")))
+        return found
+
+    def measured(self, name: str, adapter: Path | None = None, **options: Any) -> ExportFolder:
+        """Measure, and return the folder of the job."""
+        found = self.asked(name, adapter, **options)
+        assert exporter.run(found.path) == 0
+        return found
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> ExportFolder:
-    """A job that has measured three strengths, and the two ends that always are."""
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     place = tmp_path_factory.mktemp("strengths")
     base = tiny.save_folder(place / "base")
-    adapter = merged.adapter(base, place / "adapter")
     rows = tiny.save_rows(place / "rows.jsonl", 12)
-    config = ExportConfig().changed(what__strengths=(0.5, 1.5), what__rows=str(rows))
-    source = Source(
-        id=str(adapter),
-        title="adapter",
-        kind="adapter",
-        folder=str(adapter),
-        base=str(base),
-        base_folder=str(base),
-        is_adapter=True,
-        fingerprint=model_files.fingerprint(adapter),
-    )
-    found = ExportFolder(place / "home" / "exports" / "curve")
-    found.path.mkdir(parents=True)
-    order = ExportOrder(config=config, sources=(source,))
-    found.job.write_text(yaml.safe_dump(order.model_dump(mode="json")))
-    assert exporter.run(found.path) == 0
+    return Bench(place / "home", base, merged.adapter(base, place / "adapter"), rows)
+
+
+@pytest.fixture(scope="module")
+def stopped(bench: Bench) -> ExportFolder:
+    """A job that was stopped when it had measured two strengths of four."""
+    found = bench.asked("1-stopped")
+    own = Session.prompts_done
+
+    def stopping(session: Session, done: int, total: int) -> None:
+        if done == 2:
+            session.folder.stop.touch()
+        own(session, done, total)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "prompts_done", stopping)
+        assert exporter.run(found.path) == 0
     return found
+
+
+@pytest.fixture(scope="module")
+def folder(bench: Bench, stopped: ExportFolder) -> ExportFolder:
+    """A job that has measured two strengths, and the two ends that always are."""
+    return bench.measured("2-whole")
+
+
+def _kept(folder: ExportFolder) -> list[int]:
+    """Return how many points a job says that it took over."""
+    told = events.read(folder.events)[0]
+    notices = [event for event in told if isinstance(event, Notice)]
+    return [one.values["kept"] for one in notices if one.code == "strengths_kept"]
 
 
 def test_learning_and_forgetting_are_measured_at_every_strength(folder: ExportFolder) -> None:
@@ -56,6 +103,59 @@ def test_learning_and_forgetting_are_measured_at_every_strength(folder: ExportFo
     divergences = [one.kl for one in others]
     assert divergences == sorted(divergences, key=lambda kl: kl or 0)
     assert (divergences[0] or 0) > 1e-5
+
+
+def test_what_was_measured_before_a_stop_is_not_measured_again(
+    bench: Bench, stopped: ExportFolder, folder: ExportFolder
+) -> None:
+    before, curve = stopped.curve(), folder.curve()
+    assert before is not None
+    assert curve is not None
+    assert [one.strength for one in before.points] == [0, 0.5]
+    assert curve.points[:2] == before.points
+    assert (_kept(stopped), _kept(folder)) == ([], [2])
+    again = bench.measured("3-again")
+    assert again.curve() == curve
+    assert _kept(again) == [4]
+
+
+def test_figures_of_other_rows_are_measured_anew(bench: Bench, folder: ExportFolder) -> None:
+    other = tiny.save_rows(bench.home / "other.jsonl", 7)
+    found = bench.measured("4-other", what__strengths=(1.0,), what__rows=str(other))
+    curve = found.curve()
+    assert curve is not None
+    assert curve.row_count == 7
+    assert _kept(found) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"use_dora": True}, {"modules_to_save": ["lm_head"], "target_modules": ["q_proj"]}],
+    ids=["dora", "whole modules"],
+)
+def test_a_strength_is_measured_of_the_weights_that_an_export_at_it_has(
+    options: dict[str, Any], bench: Bench, tmp_path: Path
+) -> None:
+    adapter = merged.adapter(bench.base, tmp_path / "adapter", **options)
+    found = bench.measured(tmp_path.name, adapter, what__strengths=(0.5,)).curve()
+    assert found is not None
+    bare, half, whole = found.points
+    assert (bare.kl or 0) < 1e-9 < (half.kl or 0) < (whole.kl or 0)
+    # As the base of a curve, so that no adapter is applied at all.
+    written = merged.merge(bench.base, adapter, tmp_path / "half", strength=0.5)
+    other = Bench(tmp_path / "home", written, merged.adapter(written, tmp_path / "o"), bench.rows)
+    alone = other.measured("half", what__strengths=(0.0,)).curve()
+    assert alone is not None
+    assert half.loss == pytest.approx(alone.points[0].loss, rel=1e-5)
+    assert half.loss != pytest.approx(bare.loss, rel=1e-4)
+
+
+def test_an_adapter_that_only_peft_applies_has_no_strengths(tmp_path: Path) -> None:
+    config = {"peft_type": "LORA", "trainable_token_indices": [1, 2]}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(ExportInvalid) as refused:
+        strength.refuse_without(tmp_path)
+    assert refused.value.reason == "@export.invalid.only_peft"
 
 
 def test_nothing_is_exported_and_nothing_left_behind(folder: ExportFolder) -> None:
@@ -103,8 +203,8 @@ def test_where_nothing_is_better_or_nothing_known_that_is_said() -> None:
 def test_the_picture_has_a_point_to_choose_for_every_strength() -> None:
     curve = _curve((0, 3.0, 0.0), (0.5, 1.2, 0.06), (1, 1.0, 0.3))
     drawn = strength_view.draw(curve, "en")
-    for strength in ("0", "0.5", "1"):
-        assert drawn.count(f'data-strength="{strength}"') == 3
+    for shown in ("0", "0.5", "1"):
+        assert drawn.count(f'data-strength="{shown}"') == 3
     assert "keeps 90%" in drawn
     assert strength_view.draw(None, "en") == ""
     evil = curve.model_copy(update={"rows": "<script>"})

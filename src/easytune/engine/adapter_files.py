@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from easytune import strength
 from easytune.data.chat_template import ChatTemplate
 from easytune.engine.failures import first_line
 from easytune.errors import AdapterMismatch, FileMissing, TemplateInvalid
@@ -35,7 +36,6 @@ _BASE_COPY = re.compile(r"(?P<module>.+)\.base_layer\.weight")
 _REFUSED = ("auto_mapping", "auto_map", "layer_replication", "arrow_config")
 # Starts that changed the base's weights: their adapter fits only a base changed alike.
 _CHANGED_BASE = ("pissa", "olora", "corda", "lora_ga")
-_NOT_OURS = ("target_parameters", "trainable_token_indices", "alora_invocation_tokens")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class Adapter:
     base_copies: dict[str, Tensor]
     needs_peft: bool = False
     template: ChatTemplate | TemplateInvalid | None = None
+    strength: float = 1.0
+    """How much counts of what is no product: of learned lengths and of modules trained whole."""
 
     @property
     def is_plain(self) -> bool:
@@ -77,6 +79,18 @@ class Adapter:
         special = any(p.magnitude is not None or p.bias is not None for p in self.parts.values())
         embeds = any(part.is_embedding for part in self.parts.values())
         return not (self.needs_peft or self.full or special or embeds)
+
+    def at(self, strength: float) -> "Adapter":
+        """Return the adapter with only so much of all that it changes; 0 is the base.
+
+        A weight lies on the line from the base's to the trained one. Where all is low-rank products
+        that is the same as scaling alpha.
+        """
+        parts = {
+            name: part if part.magnitude is not None else replace(part, scale=part.scale * strength)
+            for name, part in self.parts.items()
+        }
+        return replace(self, parts=parts, strength=self.strength * strength)
 
 
 def read(folder: Path) -> Adapter:
@@ -87,8 +101,7 @@ def read(folder: Path) -> Adapter:
     config = _config(folder)
     tensors = _tensors(folder, folder / WEIGHTS)
     _refuse_strange(folder, config, tensors)
-    kind = str(config.get("peft_type"))
-    if kind != "LORA" or any(config.get(name) for name in _NOT_OURS):
+    if strength.needs_peft(config):
         return Adapter(folder, {}, {}, {}, needs_peft=True)
     parts = _parts(folder, config, tensors)
     if changed_base(config):

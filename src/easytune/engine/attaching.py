@@ -21,6 +21,7 @@ from easytune.errors import AdapterMismatch, ModelIncomplete, OptionUnsupported,
 from easytune.inference_errors import AdapterUnsafe
 
 _KEPT = 16
+_NO_FILE = 0
 _Use = Callable[[Sequence[int]], None]
 
 
@@ -53,6 +54,17 @@ class Attached:
         while len(self._adapters) > _KEPT:
             self._adapters.popitem(last=False)
         return self._adapters[folder][1]
+
+    def at(self, folder: str, strength: float) -> str:
+        """Return a name under which an adapter counts only so much; it stands where a folder may.
+
+        It is forgotten like the others, so it is to be used at once. Raises as `get`.
+        """
+        if strength == 1:
+            return folder
+        name = f"{folder}@{strength:g}"
+        self._adapters[name] = (_NO_FILE, self.get(folder).at(strength))
+        return name
 
     def can_mix(self, folder: str | None) -> bool:
         """Tell whether an adapter can share a batch with others; None is the base itself."""
@@ -91,6 +103,9 @@ class Attached:
         if adapter.is_plain:
             with mixing.mixed(self._held.model, rows, self._held.dtype) as mixture:
                 yield mixture.use
+        elif adapter.strength != 1:
+            # PEFT knows nothing between none of it and all of it.
+            raise self._merged.short(adapter)
         elif self._held.quantization == "8-bit":
             # PEFT would leave the base's own numbers changed.
             raise OptionUnsupported("loading.quantization", "@engine.reason.eight_bit")
@@ -148,7 +163,7 @@ def _stamp(folder: Path) -> int:
     try:
         return (folder / adapter_files.WEIGHTS).stat().st_mtime_ns
     except OSError:
-        return 0
+        return _NO_FILE
 
 
 def _shape(module: nn.Module) -> tuple[int, int] | None:

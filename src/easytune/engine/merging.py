@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from easytune.engine import hardware
 from easytune.engine.adapter_files import Adapter, Part
+from easytune.inference_errors import MemoryShort
 
 _MARGIN_GB = 0.3
 
@@ -50,33 +51,50 @@ class Merged:
         """Tell whether an adapter can be merged here: known, not quantized, and it fits."""
         if adapter.needs_peft:
             return False
-        weights = [_weight(self._model.get_submodule(name)) for name in adapter.parts]
-        if any(not weight.is_floating_point() for weight in weights):
+        if any(not weight.is_floating_point() for weight in self._weights(adapter)):
             return False
-        bytes_needed = sum(weight.nbytes for weight in weights)
         free = hardware.free_memory_gb(self._model.device)
-        return self.adapter is adapter or bytes_needed / 1e9 + _MARGIN_GB < free
+        return self.adapter is adapter or self._needs_gb(adapter) < free
+
+    def short(self, adapter: Adapter) -> MemoryShort:
+        """Return what is to be said where an adapter must be merged and does not fit."""
+        free = hardware.free_memory_gb(self._model.device)
+        return MemoryShort(str(adapter.folder), round(self._needs_gb(adapter), 1), round(free, 1))
+
+    def _weights(self, adapter: Adapter) -> list[Tensor]:
+        return [_weight(self._model.get_submodule(name)) for name in adapter.parts]
+
+    def _needs_gb(self, adapter: Adapter) -> float:
+        return sum(weight.nbytes for weight in self._weights(adapter)) / 1e9 + _MARGIN_GB
 
     def _changes(self, adapter: Adapter) -> Iterator[tuple[nn.Module, str, Tensor]]:
         for path, part in adapter.parts.items():
             module = self._model.get_submodule(path)
-            yield module, "weight", _merged(module, part)
+            strength = adapter.strength if part.magnitude is not None else 1.0
+            yield module, "weight", _merged(module, part, strength)
             if part.bias is not None:
                 own: Tensor | None = module._parameters.get("bias")
-                added = part.bias.to(_weight(module)) * part.scale
+                added = part.bias.to(_weight(module)) * part.scale * strength
                 yield module, "bias", added if own is None else own + added
         for path, tensor in adapter.full.items():
             owner, _, name = path.rpartition(".")
             module = self._model.get_submodule(owner)
             own = module._parameters[name]
             assert own is not None
-            yield module, name, tensor.to(own.device, own.dtype)
+            yield module, name, _between(own, tensor.to(own.device), adapter.strength)
 
 
-def _merged(module: nn.Module, part: Part) -> Tensor:
+def _merged(module: nn.Module, part: Part, strength: float) -> Tensor:
     """Return the weight with the adapter in it, in the weight's own number format."""
     weight = _weight(module)
-    return summed(weight, part, is_turned(module, part)).to(weight.dtype)
+    return summed(weight, part, is_turned(module, part), strength).to(weight.dtype)
+
+
+def _between(own: Tensor, trained: Tensor, strength: float) -> Tensor:
+    """Return the weight of a module trained whole, in the number format that it has."""
+    if strength == 1:
+        return trained.to(own.dtype)
+    return torch.lerp(own.float(), trained.float(), strength).to(own.dtype)
 
 
 def summed(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from easytune import model_files, paths, records, settings
+from easytune import model_files, paths, records, settings, strength
 from easytune.errors import EasyTuneError
 from easytune.export import ExportConfig
 from easytune.export_errors import BaseChanged, BaseQuantized, ExportInvalid, TargetUnavailable
@@ -117,6 +117,8 @@ def _check_together(config: ExportConfig, sources: tuple[Source, ...]) -> None:
         raise ExportInvalid("what.models", "@export.invalid.other_base")
     if not first.is_adapter and config.what.strength != 1.0:
         raise ExportInvalid("what.strength", "@export.invalid.whole")
+    if config.what.strengths and first.is_adapter:
+        strength.refuse_without(Path(first.folder))
 
 
 def _check_quantized(order: ExportOrder) -> None:

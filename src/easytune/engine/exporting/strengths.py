@@ -1,9 +1,14 @@
 """What a model has learned and forgotten at several strengths of its adapter.
 
-One base is in memory, and copies of the adapter at each strength are put into it in turn. Learning
-is the loss on answers that were kept back, forgetting what `easytune.forgetting` says it is.
+One base is in memory, and the adapter is put into it at each strength in turn: every weight that it
+changes lies on the line from the base's to the trained one. For low-rank products that is the same
+as scaling alpha; for DoRA and modules trained whole it is how Wortsman et al. 2022, "Robust
+fine-tuning of zero-shot models", mix a model with the one that it was tuned from. Learning is the
+loss on answers that were kept back, forgetting what `easytune.forgetting` says it is.
 """
 
+import hashlib
+import json
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -11,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from easytune import forgetting, records, strength
+from easytune import forgetting, paths, records, strength
 from easytune.config import DataSection
 from easytune.data import probe, test_sets
 from easytune.data.probe import ProbeRow
-from easytune.engine import forgetting_base, models
+from easytune.engine import forgetting_base, hardware, models
 from easytune.engine.arithmetic import chosen
 from easytune.engine.evaluating.candidates import Asked
 from easytune.engine.evaluating.likelihood import Likelihoods
@@ -24,8 +29,8 @@ from easytune.engine.forgetting_figures import BaseFigures, Figures, fits_exactl
 from easytune.errors import EasyTuneError, ProbeUnusable
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_files import TestRow
-from easytune.export_errors import ExportInvalid, NoAdapter
-from easytune.export_files import StrengthCurve, StrengthPoint
+from easytune.export_errors import NoAdapter
+from easytune.export_files import ExportFolder, StrengthCurve, StrengthPoint
 
 if TYPE_CHECKING:
     from easytune.engine.exporting.session import Session
@@ -45,32 +50,75 @@ class _Probe:
 def measure(session: "Session") -> StrengthCurve:
     """Measure every strength that is asked for, and write the curve as it grows.
 
-    Raises NoAdapter, ExportInvalid for an adapter whose strength its files cannot tell, StopAsked,
-    and what reading the named rows raises.
+    What an earlier job has measured of the same models on the same rows is taken over. Raises
+    NoAdapter, ExportInvalid for an adapter that only PEFT can apply, StopAsked, and what reading
+    the named rows raises.
     """
     if not session.order.sources[0].is_adapter:
         raise NoAdapter(model=session.order.sources[0].title)
     whole = session.order.config.changed(what__strength=1.0)
-    folder, left = chosen.one(
+    folder, share = chosen.one(
         session.order.model_copy(update={"config": whole}), session.scratch / "whole"
     )
-    if left != 1:
-        raise ExportInvalid("what.strengths", "@export.invalid.strength")
+    strength.refuse_without(folder)
     rows, name = _rows(session)
     wanted = sorted({0.0, 1.0, *session.order.config.what.strengths})
+    mark = _mark(session, rows)
+    kept = _measured_before(session, mark, wanted)
+    curve = StrengthCurve(
+        rows=name, row_count=len(rows), probe=probe.BUNDLED, points=tuple(kept), mark=mark
+    )
+    records.write_text(session.folder.strengths, curve.model_dump_json())
+    missing = [amount for amount in wanted if amount not in {one.strength for one in kept}]
+    return _grown(session, curve, missing, rows, folder, share) if missing else curve
+
+
+def _grown(
+    session: "Session",
+    curve: StrengthCurve,
+    missing: Sequence[float],
+    rows: Sequence[TestRow],
+    folder: Path,
+    share: float,
+) -> StrengthCurve:
+    """Measure what is missing; `share` is what strength 1 is of the adapter in `folder`."""
     asked = Asked(trained.load_base(_base(session), session.order.allow_remote_code))
     try:
         side = _probe(session, asked)
-        curve = StrengthCurve(rows=name, row_count=len(rows), probe=probe.BUNDLED)
-        for number, amount in enumerate(wanted):
-            session.prompts_done(number, len(wanted))
-            scaled = _scaled(session, folder, amount)
-            point = _point(session, asked, scaled, amount, rows, side)
-            curve = curve.model_copy(update={"points": (*curve.points, point)})
+        for number, amount in enumerate(missing):
+            session.prompts_done(number, len(missing))
+            adapter = asked.attached.at(str(folder), amount * share) if amount else None
+            point = _point(session, asked, adapter, amount, rows, side)
+            points = sorted((*curve.points, point), key=lambda one: one.strength)
+            curve = curve.model_copy(update={"points": tuple(points)})
             records.write_text(session.folder.strengths, curve.model_dump_json())
         return curve
     finally:
         asked.close()
+
+
+def _mark(session: "Session", rows: Sequence[TestRow]) -> str:
+    """Return what changes whenever another figure would be measured."""
+    order, what = session.order, session.order.config.what
+    sources = [(one.fingerprint, one.base_fingerprint, one.weight) for one in order.sources]
+    how = (what.merge, what.density, what.seed) if len(sources) > 1 else ()
+    device = str(hardware.device("auto", "loading.device"))
+    parts = [sources, how, device, trained.precision(_base(session)), order.versions]
+    texts = [json.dumps(parts), *(row.model_dump_json() for row in rows)]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def _measured_before(session: "Session", mark: str, wanted: Sequence[float]) -> list[StrengthPoint]:
+    """Return the points that earlier jobs have measured, whether they came to their end or not."""
+    found: dict[float, StrengthPoint] = {}
+    for path in sorted(paths.exports(session.home).iterdir()):
+        curve = ExportFolder(path).curve()
+        if curve is not None and curve.mark == mark:
+            found |= {one.strength: one for one in curve.points}
+    kept = [found[amount] for amount in wanted if amount in found]
+    if kept:
+        session.note("strengths_kept", kept=len(kept), wanted=len(wanted))
+    return kept
 
 
 def _base(session: "Session") -> Path:
@@ -115,19 +163,6 @@ def _probe(session: "Session", asked: Asked) -> _Probe | None:
         session.note("strengths_no_probe", probe=probe.BUNDLED, reasons="@data.probe.empty")
         return None
     return _Probe([row for row, _ in known], [one for _, one in known])
-
-
-def _scaled(session: "Session", folder: Path, amount: float) -> str | None:
-    """Return the folder of the adapter at a strength; None for the base."""
-    if amount == 0:
-        return None
-    if amount == 1:
-        return str(folder)
-    if not strength.can_be_halved(folder):
-        raise ExportInvalid("what.strengths", "@export.invalid.strength")
-    target = session.scratch / f"strength-{amount}"
-    strength.scale(folder, target, amount)
-    return str(target)
 
 
 def _point(

@@ -68,7 +68,7 @@ def load(order: ExportOrder, adapter: Path | None, strength: float = 1.0) -> Tra
 def load_base(folder: Path, allow_remote_code: bool) -> Held:
     """Load a whole model, in fp32 where memory allows. Raises EasyTuneError."""
     model_files.check(folder, allow_pickle=False)
-    loading = LoadingSection(precision=_precision(folder), quantization="none")
+    loading = LoadingSection(precision=precision(folder), quantization="none")
     start = Start(folder=str(folder), loading=loading, allow_remote_code=allow_remote_code)
     return held.load(start, lambda _: None)
 
@@ -80,7 +80,7 @@ def _with_adapter(
     if adapter_files.changed_base(config):
         # PEFT would change the base again before it applies what was learned.
         with ExitStack() as stack:
-            stack.enter_context(attached.applied([str(adapter)]))
+            stack.enter_context(attached.applied([attached.at(str(adapter), strength)]))
             return found.model, stack.pop_all().close
     before = _copy(found.model) if strength != 1 else {}
     try:
@@ -106,7 +106,8 @@ def _between(before: dict[str, torch.Tensor], model: Any, strength: float) -> An
     return model
 
 
-def _precision(base: Path) -> Literal["fp32", "auto"]:
+def precision(base: Path) -> Literal["fp32", "auto"]:
+    """Return what a base is computed in: fp32 where memory allows, else as its device likes."""
     device = hardware.device("auto", "loading.device")
     need_gb = models.parameters(base) * _FP32_BYTES * _ROOM / 1e9
     return "fp32" if need_gb < hardware.free_memory_gb(device) else "auto"
