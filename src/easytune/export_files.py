@@ -5,20 +5,23 @@ is the only writer below `out/`. The artefact grows in `out/part` and is renamed
 after the parity gate has passed, so that what lies there is whole and proved.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 
 import yaml
 from pydantic import Field, ValidationError
 
 from easytune import records
-from easytune.export import ExportConfig, Target
+from easytune.export import ExportConfig, Target, options
 from easytune.found_model import FoundModel
 from easytune.job import JobFolder, Record, installed_versions
 
 CERTIFICATE = "certificate.json"
+# What a target is where nothing is said of it.
+_PLAIN = ("as-base", "model", "adapter")
 
 
 class Source(FoundModel):
@@ -43,6 +46,8 @@ class ExportOrder(Record):
     versions: dict[str, str] = Field(default_factory=lambda: installed_versions())
     continues: str | None = None
     """Id of the export whose whole files are taken over, when it goes on."""
+    name: str = ""
+    """What it is called while nobody has chosen a name; unlike the names of all before it."""
 
 
 class Limits(Record):
@@ -233,11 +238,29 @@ class ExportFolder(JobFolder):
 
 
 def export_name(order: ExportOrder) -> str:
-    """Return what an export is called: as chosen, else after its first model and its target."""
+    """Return what an export is called: as chosen, else after its models and their new form."""
+    return order.config.result.name.strip() or order.name or _told(order)
+
+
+def _told(order: ExportOrder) -> str:
+    """Return a name that tells model, strength, target and what matters most of its options."""
     what, more = order.config.what, len(order.sources) - 1
     model = order.sources[0].title + (f" +{more}" if more else "")
-    made = f"0 … {max(what.strengths):g}" if what.strengths else what.target
-    return order.config.result.name.strip() or f"{model} · {made}"
+    if what.strengths:
+        return f"{model} · 0 … {max(what.strengths):g}"
+    how = f" {what.merge}" * (more > 0 and what.merge != "linear")
+    how += f" × {what.strength:g}" * (what.strength != 1)
+    return " ".join([f"{model}{how} · {what.target}", *_forms(order.config)])
+
+
+def _forms(config: ExportConfig) -> Iterator[str]:
+    """Yield the forms of a target that were chosen, but for those that change nothing."""
+    own = (option for option in options() if option.section == config.what.target)
+    for option in own:
+        value = getattr(config.options, option.name)
+        is_form = get_origin(option.field.annotation) is Literal
+        if option.knob.level == "essential" and is_form and value not in _PLAIN:
+            yield str(value)
 
 
 def read_certificate(path: Path) -> Certificate | None:

@@ -346,7 +346,7 @@ def test_a_whole_export_is_one_file_that_passed_the_gate(model: Path, tmp_path: 
     (file,) = folder.artefact.glob("*.gguf")
     assert file.name == "Tiny-one-gguf-f16.gguf"
     fields = gguf.GGUFReader(file).fields
-    assert fields["general.name"].contents() == "Tiny 模型 one · gguf"
+    assert fields["general.name"].contents() == "Tiny 模型 one · gguf f16"
     assert not folder.scratch.exists()
 
 

@@ -179,6 +179,25 @@ def test_a_name_stands_for_one_export_only(dock: Dock) -> None:
     assert dock.exports.story(other).name == "tone one"
 
 
+def test_no_two_exports_are_called_alike_though_nobody_chose_a_name(dock: Dock) -> None:
+    half = dock.config.changed(what__target="quantized", what__strength=0.5)
+    first, second = dock.exports.submit(half), dock.exports.submit(half)
+    dock.exports.stop(first)
+    third = dock.exports.submit(half.changed(quantized__method="w4a16"))
+    dock.exports.submit(dock.config.changed(result__name="tone · adapter"))
+    fourth = dock.exports.submit(dock.config)
+    dock.exports.stop(second)
+    again = dock.exports.resume(second)
+    assert [dock.exports.story(one).name for one in (first, second, third, fourth, again)] == [
+        "tone × 0.5 · quantized w8a16",
+        "tone × 0.5 · quantized w8a16 (2)",
+        "tone × 0.5 · quantized w4a16",
+        "tone · adapter (2)",
+        # It is the same one, gone on with.
+        "tone × 0.5 · quantized w8a16 (2)",
+    ]
+
+
 def test_what_cannot_be_exported_is_refused_before_it_waits(
     dock: Dock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

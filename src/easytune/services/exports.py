@@ -4,6 +4,7 @@ An export is a job like a run, in a folder of its own below `<home>/exports`, an
 with the runs: see `dispatch`. What all such jobs share is in `job_shelf`.
 """
 
+import itertools
 from pathlib import Path
 
 from easytune import paths
@@ -49,7 +50,9 @@ class Exports(JobShelf[ExportFolder, ExportOrder, ExportStory]):
         """
         self._check_name(config.result.name)
         order = export_order.compose(config, self._home, self._catalogue)
-        return self._create(order, order.created)
+        with self._lock:
+            order = order.model_copy(update={"name": self._free_name(export_name(order))})
+            return self._create(order, order.created)
 
     def check(self, config: ExportConfig) -> ExportOrder:
         """Return the order that `submit` would queue, without queueing. Raises as `submit`."""
@@ -81,7 +84,8 @@ class Exports(JobShelf[ExportFolder, ExportOrder, ExportStory]):
         for before, now in zip(story.order.sources, order.sources, strict=True):
             if before.fingerprint != now.fingerprint:
                 raise SourceChanged(before.title)
-        order = order.model_copy(update={"continues": self._with_part(export)})
+        went = {"continues": self._with_part(export), "name": story.order.name}
+        order = order.model_copy(update=went)
         return self._create(order, order.created)
 
     def rename(self, job_id: str, name: str) -> None:
@@ -124,6 +128,16 @@ class Exports(JobShelf[ExportFolder, ExportOrder, ExportStory]):
         for one in self.list() if wanted else ():
             if one.id != but and one.name.casefold() == wanted and one.state not in _FREES_NAME:
                 raise ExportNameTaken(name=one.name)
+
+    def _free_name(self, name: str) -> str:
+        """Return a name that no export has, however it ended: this one, or this one numbered."""
+        taken = {
+            self._name(folder, order).casefold()
+            for folder in self._folders()
+            if (order := self._known(folder))
+        }
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        return next(one for one in itertools.chain([name], numbered) if one.casefold() not in taken)
 
     def _with_part(self, export: str) -> str:
         """Return the newest export in a chain that left something behind, else the last."""

@@ -56,7 +56,8 @@ def write(session: "Session", options: gguf.Options, folder: Path) -> str:
     Raises the errors of `exporters.gguf` and of the merge, and StopAsked.
     """
     wanted = options.number_format
-    target = folder / f"{file_stem(export_name(session.order))}-{wanted}.gguf"
+    stem = file_stem(export_name(session.order)).removesuffix(f"-{wanted}")
+    target = folder / f"{stem}-{wanted}.gguf"
     if wanted in gguf.WRITTEN_HERE:
         _convert(session, options, target, wanted)
         return wanted
