@@ -54,14 +54,15 @@ def score(differences: Sequence[float]) -> Score:
     Raises ValueError without any.
     """
     mean = statistics.fmean(differences)
-    if len(differences) < 2:
+    spread = statistics.stdev(differences) if len(differences) > 1 else 0.0
+    if not spread:
         return Score(mean, mean, mean)
     # Imported here: half a second that the web process need not wait for.
     from scipy.special import stdtrit
 
     # Student's t: with the eight sequences of a short run the interval is a fifth wider.
     quantile = float(stdtrit(len(differences) - 1, 0.975))
-    half = quantile * statistics.stdev(differences) / math.sqrt(len(differences))
+    half = quantile * spread / math.sqrt(len(differences))
     return Score(mean, mean - half, mean + half)
 
 

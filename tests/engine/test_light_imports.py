@@ -11,7 +11,10 @@ import pytest
 
 SCRIPT = """
 import json, sys
-from easytune.engine import light_imports
+from pathlib import Path
+from easytune.config import TrainConfig
+from easytune.engine import light_imports, spare
+from easytune.job import Job, create
 with light_imports.at_once():
     from easytune.engine import training
 import torch
@@ -26,6 +29,15 @@ optimizer.step()
 facts["stepped"] = bool((weights < 1).all())
 torch.nn.Embedding(4, 2, device="meta")
 facts["after_step"] = [name for name in HEAVY if name in sys.modules]
+
+spare._warm()
+waiting = set(sys.modules)
+from easytune.engine import worker
+folder = create(Path(sys.argv[1]), Job(config=TrainConfig().changed(schedule__max_steps=1)))
+facts["ran"] = worker.run(folder.path)
+facts["sharded"] = "torch.distributed.tensor" in sys.modules
+late = {name.partition(".")[0] for name in set(sys.modules) - waiting}
+facts["late"] = sorted(late & {"accelerate", "numpy", "pandas", "peft", "scipy", "transformers"})
 
 import datasets
 import transformers.trainer as trainer
@@ -59,13 +71,17 @@ print(json.dumps(facts))
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a process of its own finds that imports as jobs do."""
+    """What a process of its own finds that imports as jobs do, and then does one."""
     environment = os.environ | {
         "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("caches")),
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("home") / "runs")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -75,6 +91,12 @@ def test_importing_and_stepping_loads_neither_compiler_nor_tables(facts: dict[st
     assert facts["after_import"] == []
     assert facts["stepped"]
     assert facts["after_step"] == []
+
+
+def test_a_run_of_a_worker_in_waiting_imports_nothing_heavy_any_more(facts: dict[str, Any]) -> None:
+    assert facts["ran"] == 0
+    assert facts["sharded"] is False
+    assert facts["late"] == []
 
 
 def test_datasets_are_the_real_ones_for_who_makes_them(facts: dict[str, Any]) -> None:

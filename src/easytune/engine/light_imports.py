@@ -84,6 +84,20 @@ def _with_sure_answer(question: str) -> Change:
     return change
 
 
+def _with_plain_clipping(module: ModuleType) -> None:
+    """Clip gradients without importing shards first: as long as nobody has, there are none."""
+    usual = getattr(module.Accelerator, "_clip_grad_norm_dtensor_aware", None)
+    if usual is None:
+        return
+
+    def clip(self: Any, parameters: Any, max_norm: float, norm_type: float = 2) -> Any:
+        if _SHARDS in sys.modules:
+            return usual(self, parameters, max_norm, norm_type)
+        return module.torch.nn.utils.clip_grad_norm_(parameters, max_norm, norm_type)
+
+    module.Accelerator._clip_grad_norm_dtensor_aware = clip
+
+
 def _without_draws_for_nothing(module: ModuleType) -> None:
     """Draw no numbers for weights without memory: that loads the compiler."""
     usual = getattr(module, "_no_grad_normal_", None)
@@ -104,6 +118,7 @@ _FINDER = Finder(
     },
     changes={
         **late_compiler.CHANGES,
+        "accelerate.accelerator": _with_plain_clipping,
         "accelerate.utils.other": _with_sure_answer("model_has_dtensor"),
         "torch.distributed": _with_late_tensors,
         "torch.nn.init": _without_draws_for_nothing,

@@ -37,10 +37,15 @@ def main() -> int:
 def _warm() -> None:
     """Import what almost every job needs, also what is imported only when a model is made."""
     import numpy.random  # noqa: F401
+    import peft.utils.transformers_weight_conversion  # noqa: F401
+    import scipy.special  # noqa: F401
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, conversion_mapping
 
     from easytune.engine import training  # noqa: F401
+
+    # A thousand patterns for the names of weights, which are made once for all models.
+    conversion_mapping.get_checkpoint_conversion_mapping(_FAMILIES[0])
 
     # Weights without memory, so that nothing is drawn and no device is touched.
     with torch.device("meta"):
