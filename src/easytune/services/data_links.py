@@ -61,7 +61,8 @@ def used_by(runs: "Runs", dataset: str, number: int | None = None) -> list[UsedB
         UsedBy(run.id, run.name)
         for run in runs.list()
         if any(
-            each.id == dataset and number in (None, each.number) for each in references(run.config)
+            each.id == dataset and number in (None, each.number)
+            for each in references(run.order.config)
         )
     ]
 

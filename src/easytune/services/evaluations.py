@@ -4,7 +4,7 @@ An evaluation is a job like a run, in a folder of its own below `<home>/evaluati
 turn with the runs: see `dispatch`. What all such jobs share is in `job_shelf`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,8 @@ class Evaluations(JobShelf[EvaluationFolder, Order, EvaluationStory]):
     def _read(self, folder: EvaluationFolder) -> Order | None:
         return folders.order_of(folder)
 
-    def _fold(self, folder: EvaluationFolder, order: Order) -> EvaluationFold:
-        return EvaluationFold(folder, order)
+    def _teller(self, folder: EvaluationFolder, order: Order) -> Callable[[str], EvaluationStory]:
+        return EvaluationFold(folder, order).tell
 
     def _own_name(self, order: Order) -> str:
         return evaluation_order.name_of(order)

@@ -5,6 +5,7 @@ with the runs: see `dispatch`. What all such jobs share is in `job_shelf`.
 """
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 from easytune import paths
@@ -159,8 +160,8 @@ class Exports(JobShelf[ExportFolder, ExportOrder, ExportStory]):
     def _read(self, folder: ExportFolder) -> ExportOrder | None:
         return folders.order_of(folder)
 
-    def _fold(self, folder: ExportFolder, order: ExportOrder) -> ExportFold:
-        return ExportFold(folder, order)
+    def _teller(self, folder: ExportFolder, order: ExportOrder) -> Callable[[str], ExportStory]:
+        return ExportFold(folder, order).tell
 
     def _own_name(self, order: ExportOrder) -> str:
         return export_name(order)

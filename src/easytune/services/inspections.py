@@ -5,7 +5,7 @@ they do not refuse is a job like a run: it loads the import beside the base that
 compares both. Only somebody's decision then makes a model of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from easytune import events, job, model_files, paths, records, settings
@@ -198,8 +198,10 @@ class Inspections(JobShelf[InspectionFolder, InspectionOrder, InspectionStory]):
     def _read(self, folder: InspectionFolder) -> InspectionOrder | None:
         return folders.order_of(folder)
 
-    def _fold(self, folder: InspectionFolder, order: InspectionOrder) -> InspectionFold:
-        return InspectionFold(folder, order)
+    def _teller(
+        self, folder: InspectionFolder, order: InspectionOrder
+    ) -> Callable[[str], InspectionStory]:
+        return InspectionFold(folder, order).tell
 
     def _own_name(self, order: InspectionOrder) -> str:
         return order.name

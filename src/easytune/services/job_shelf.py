@@ -8,10 +8,10 @@ import shutil
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import Field, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -21,24 +21,30 @@ from easytune.job import NAME_FILE, JobFolder
 from easytune.services import evidence as proof
 from easytune.services import folders, log
 from easytune.services.evidence import ACTIVE, ENDED, State
-from easytune.services.job_following import JobStory
 
 _MOST_LETTERS = 80
 GRACE_S = 120.0
 
 
+class Told(Protocol):
+    """What is known of a job, as far as a shelf asks; a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def state(self) -> State:
+        """How it fares."""
+        ...
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing more will come."""
+        ...
+
+
 Folder = TypeVar("Folder", bound=JobFolder)
 Order = TypeVar("Order", bound=BaseModel)
-Story = TypeVar("Story", bound=JobStory)
-Tells = TypeVar("Tells", bound=JobStory, covariant=True)
-
-
-class Fold(Protocol[Tells]):
-    """Follows one folder."""
-
-    def tell(self, name: str) -> Tells:
-        """Return the story so far of what is now called `name`."""
-        ...
+Story = TypeVar("Story", bound=Told)
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class JobShelf(ABC, Generic[Folder, Order, Story]):
         """Look at the jobs under `home`, which need not exist yet."""
         self._home = home
         self._lock = threading.RLock()
-        self._folds: dict[str, Fold[Story]] = {}
+        self._tellers: dict[str, Callable[[str], Story]] = {}
         self._orders: dict[str, Order] = {}
         self._ended: dict[str, State] = {}
 
@@ -90,8 +96,8 @@ class JobShelf(ABC, Generic[Folder, Order, Story]):
         """Return what a job was asked to do; None when its file is damaged."""
 
     @abstractmethod
-    def _fold(self, folder: Folder, order: Order) -> Fold[Story]:
-        """Return what follows a folder."""
+    def _teller(self, folder: Folder, order: Order) -> Callable[[str], Story]:
+        """Return what follows a folder: called with the job's name, it tells the story so far."""
 
     @abstractmethod
     def _own_name(self, order: Order) -> str:
@@ -101,9 +107,9 @@ class JobShelf(ABC, Generic[Folder, Order, Story]):
     def _text(self, one: JobSummary[Folder, Order]) -> str:
         """Return all that a job is found by."""
 
-    @abstractmethod
     def _watched(self, folder: Folder) -> tuple[Path, ...]:
         """Return the files whose change is news, besides those that every job has."""
+        return ()
 
     def _grace_s(self, story: Story) -> float:
         """Return the seconds that a job gets to end by itself."""
@@ -119,9 +125,9 @@ class JobShelf(ABC, Generic[Folder, Order, Story]):
         folder = self.folder(job_id)
         order = self._order(folder)
         with self._lock:
-            if job_id not in self._folds:
-                self._folds[job_id] = self._fold(folder, order)
-            story = self._folds[job_id].tell(self._name(folder, order))
+            if job_id not in self._tellers:
+                self._tellers[job_id] = self._teller(folder, order)
+            story = self._tellers[job_id](self._name(folder, order))
         if story.state != "queued":
             return story
         return replace(story, queue_position=folders.queue_position(self._home, folder))
@@ -158,6 +164,10 @@ class JobShelf(ABC, Generic[Folder, Order, Story]):
         """Return what was asked for. Raises as `story`."""
         return self._order(self.folder(job_id))
 
+    def state(self, job_id: str) -> State:
+        """Return how a job fares, far cheaper than its story. Raises as `story`."""
+        return self._state(self.folder(job_id))
+
     def log_tail(self, job_id: str, lines: int = 50) -> "list[str]":
         """Return the last lines that the job printed. Raises as `story`."""
         return log.tail(self.folder(job_id).log, lines)
@@ -193,7 +203,7 @@ class JobShelf(ABC, Generic[Folder, Order, Story]):
         # Out of sight in one step, so that nobody meets half a folder.
         hidden = folder.path.rename(folder.path.with_name(f".deleted-{job_id}"))
         with self._lock:
-            for known in (self._folds, self._orders, self._ended):
+            for known in (self._tellers, self._orders, self._ended):
                 known.pop(job_id, None)
         self._forget(folder)
         shutil.rmtree(hidden)

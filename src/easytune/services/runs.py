@@ -1,9 +1,6 @@
 """The runs of a home: submit, follow, stop, resume, delete. All of it is read from files."""
 
-import shutil
-import threading
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +11,24 @@ from easytune.errors import CheckpointInvalid, FileMissing, OutputNotEmpty, RunA
 from easytune.evaluation_errors import NotLonger
 from easytune.job import Job, JobFolder
 from easytune.remedies import free_folder
-from easytune.services import data_links, discovery, folders, log, submission
-from easytune.services import evidence as proof
-from easytune.services.evidence import ACTIVE, ENDED, State
+from easytune.services import data_links, discovery, folders, submission
+from easytune.services.job_shelf import JobShelf, JobSummary, Kind
 from easytune.services.report import compose
 from easytune.services.story import Fold, Story, step_of
 
 _GRACE_S = 60.0
+RunSummary = JobSummary[JobFolder, Job]
+"""One line in the list of runs."""
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """One line in the list of runs."""
-
-    id: str
-    name: str
-    state: State
-    created: datetime
-    config: TrainConfig
-    folder: JobFolder
-
-
-class Runs:
+class Runs(JobShelf[JobFolder, Job, Story]):
     """All runs of one home. Any number of processes may have one; threads may share one."""
+
+    kind = Kind(paths.runs, JobFolder, RunMissing, RunActive)
 
     def __init__(self, home: Path) -> None:
         """Look at the runs under `home`, which need not exist yet."""
-        self._home = home
-        self._lock = threading.RLock()
-        self._folds: dict[str, Fold] = {}
-        self._jobs: dict[str, Job | None] = {}
-        self._ended: dict[str, State] = {}
+        super().__init__(home)
         self._verified: dict[tuple[Path, str], bool] = {}
 
     def submit(
@@ -65,82 +49,25 @@ class Runs:
             checkpoints.verify(Path(resume_from))
             resume_from = str(Path(resume_from).resolve())
         order = Job(config=config, resume_from=resume_from, continues=continues)
-        return job.create(paths.runs(self._home), order).id
-
-    def latest(self) -> str | None:
-        """Return the run to show first: the one that runs, else the newest; None without any."""
-        newest = folders.all_folders(self._home)[::-1]
-        running = (folder for folder in newest if folders.runs_now(folder))
-        shown = (folder.id for folder in (*running, *newest) if self._job(folder))
-        return next(shown, None)
-
-    def folder(self, run_id: str) -> JobFolder:
-        """Return a run's folder. Raises RunMissing."""
-        folder = JobFolder(paths.runs(self._home) / run_id)
-        is_plain = Path(run_id).name == run_id and not run_id.startswith(".")
-        if not is_plain or not folder.job.is_file() or self._job(folder) is None:
-            raise RunMissing(run_id)
-        return folder
+        return self._create(order, order.created)
 
     def config(self, run_id: str) -> TrainConfig:
         """Return what the run was asked to do. Raises RunMissing."""
-        return self._order(run_id).config
+        return self.order(run_id).config
 
-    def order(self, run_id: str) -> Job:
-        """Return all that was asked for. Raises RunMissing."""
-        return self._order(run_id)
-
-    def state(self, run_id: str) -> State:
-        """Return how a run fares, without its curves where it has ended. Raises RunMissing."""
-        return self._state(self.folder(run_id))
-
-    def story(self, run_id: str) -> Story:
+    def story(self, job_id: str) -> Story:
         """Return what is known of a run, after the curves of those it continues.
 
         Raises RunMissing.
         """
-        return self._story(run_id, frozenset())
-
-    def version(self, run_id: str) -> str:
-        """Return a token that changes when the story does; far cheaper than the story."""
-        folder = self.folder(run_id)
-        files = (
-            folder.events,
-            folder.process,
-            folder.exit,
-            folder.stop,
-            folder.stopping,
-            folder.revoked,
-        )
-        marks = [records.mark(file) for file in files]
-        # A killed runner leaves no trace in any file, only a lock that nobody holds.
-        marks.append("" if folder.exit.exists() else str(proof.gather(folder).alive))
-        if not folder.process.exists():
-            marks.append(str(folders.queue_position(self._home, folder)))
-        return " ".join(marks)
-
-    def stop(self, run_id: str, now: bool = False) -> None:
-        """Ask a run to finish its step and save; with `now`, to end without waiting for that.
-
-        A queued run will not begin. A run that has ended is left alone. Raises RunMissing.
-        """
-        folder, story = self.folder(run_id), self.story(run_id)
-        if story.has_ended:
-            return
-        wish: dict[str, Any] = (
-            {"mode": "now"} if now else {"mode": "keep", "grace_s": _grace(story)}
-        )
-        records.write(folder.stop, wish)
-        if story.state == "queued":
-            # Written second: should the run begin just now, it finds the request to stop.
-            folder.revoked.touch()
+        return self._story(job_id, frozenset())
 
     def resume_choices(self, run_id: str) -> list[Path]:
         """Return the whole checkpoints one can go on from, newest first. Raises RunMissing.
 
         Of this run, and of those it continues up to where it left them.
         """
-        order, own = self._order(run_id), self._whole(self.folder(run_id).checkpoints)
+        order, own = self.order(run_id), self._whole(self.folder(run_id).checkpoints)
         source = Path(order.resume_from) if order.resume_from else None
         earlier = self._whole(source.parent) if source else []
         limit = (step_of(source) or 0) if source else 0
@@ -156,7 +83,7 @@ class Runs:
         a new folder beside the old one where that is taken. Raises CheckpointInvalid, NotLonger
         or what `submit` raises.
         """
-        config = self._order(run_id).config
+        config = self.order(run_id).config
         if longer:
             config = _lengthened(config, longer, step_of(checkpoint) or 0)
         config = _with_free_folder(config)
@@ -164,14 +91,14 @@ class Runs:
 
     def start_over(self, run_id: str) -> TrainConfig:
         """Return the config of a run that does the same from the beginning. Raises RunMissing."""
-        return _with_free_folder(self._order(run_id).config)
+        return _with_free_folder(self.order(run_id).config)
 
     def continue_from(self, run_id: str) -> TrainConfig:
         """Return the config of a new run that begins with what this one has learned.
 
         Raises FileMissing when the run has left no adapter.
         """
-        config, result = self._order(run_id).config, self.folder(run_id).adapter
+        config, result = self.order(run_id).config, self.folder(run_id).adapter
         if not any(result.glob("*.safetensors*")):
             raise FileMissing(str(result))
         start = "base_model" if config.model.method == "full" else "adapter"
@@ -198,36 +125,14 @@ class Runs:
         strength.halve(self.folder(run_id).adapter, target)
         return str(target)
 
-    def log_tail(self, run_id: str, lines: int = 50) -> list[str]:
-        """Return the last lines the job printed. Raises RunMissing."""
-        return log.tail(self.folder(run_id).log, lines)
-
     def report(self, run_id: str) -> str:
         """Return what another person needs to understand the run, without secrets."""
-        return compose(self._order(run_id), self.story(run_id), self.log_tail(run_id))
-
-    def delete(self, run_id: str) -> None:
-        """Remove a run and everything it made. Raises RunMissing, or RunActive while it runs."""
-        folder = self.folder(run_id)
-        if folders.runs_now(folder):
-            raise RunActive(run_id)
-        if folders.waits(folder):
-            folder.revoked.touch()
-        # Out of sight in one step, so that nobody meets half a folder.
-        hidden = folder.path.rename(folder.path.with_name(f".deleted-{run_id}"))
-        with self._lock:
-            for cache in (self._folds, self._jobs, self._ended):
-                cache.pop(run_id, None)
-        shutil.rmtree(hidden)
+        return compose(self.order(run_id), self.story(run_id), self.log_tail(run_id))
 
     def _story(self, run_id: str, seen: frozenset[str]) -> Story:
-        folder, order = self.folder(run_id), self._order(run_id)
-        with self._lock:
-            story = self._folds.setdefault(run_id, Fold(folder)).tell()
-        if story.state == "queued":
-            story.queue_position = folders.queue_position(self._home, folder)
+        story = super().story(run_id)
         seen |= {run_id}
-        if (before := _before(order, seen)) is None:
+        if (before := _before(self.order(run_id), seen)) is None:
             return story
         earlier, step = before
         try:
@@ -236,7 +141,7 @@ class Runs:
             return story
 
     def _models_by_step(self, run_id: str, seen: frozenset[str]) -> dict[int, str]:
-        order, folder = self._order(run_id), self.folder(run_id)
+        order, folder = self.order(run_id), self.folder(run_id)
         whole = discovery.whole_checkpoints(folder.checkpoints)
         own = {step: f"{run_id}@{step}" for step, _ in whole}
         seen |= {run_id}
@@ -248,26 +153,6 @@ class Runs:
         except RunMissing:
             return own
         return {step: model for step, model in found.items() if step <= limit} | own
-
-    def _summary(self, folder: JobFolder) -> RunSummary | None:
-        order = self._job(folder)
-        if order is None:
-            return None
-        name = job.run_name(order.config)
-        state = self._state(folder)
-        return RunSummary(folder.id, name, state, order.created, order.config, folder)
-
-    def _state(self, folder: JobFolder) -> State:
-        """Return a run's state without reading all its events, unless it runs."""
-        if folder.id in self._ended:
-            return self._ended[folder.id]
-        evidence = proof.gather(folder)
-        verdict = proof.judge(folder, evidence, proof.last_word(folder), started=True)
-        if verdict.state in ACTIVE:
-            return self.story(folder.id).state
-        if verdict.state in ENDED and evidence.exit:
-            self._ended[folder.id] = verdict.state
-        return verdict.state
 
     def _whole(self, folder: Path) -> list[Path]:
         """Return the checkpoints whose every byte is as sealed; each is read once only."""
@@ -284,17 +169,6 @@ class Runs:
                 self._verified[key] = True
         return self._verified[key]
 
-    def _order(self, run_id: str) -> Job:
-        order = self._job(self.folder(run_id))
-        if order is None:
-            raise RunMissing(run_id)
-        return order
-
-    def _job(self, folder: JobFolder) -> Job | None:
-        if folder.id not in self._jobs:
-            self._jobs[folder.id] = folders.job_of(folder)
-        return self._jobs[folder.id]
-
     def _check_output_unclaimed(self, config: TrainConfig) -> None:
         """Make sure that no run which has yet to end will write to the same output folder."""
         wanted = config.output.folder
@@ -304,15 +178,33 @@ class Runs:
             if folders.waits(folder) or folders.runs_now(folder)
         )
         for folder in pending:
-            order = self._job(folder)
+            order = self._known(folder)
             if wanted and order and order.config.output.folder == wanted:
                 raise OutputNotEmpty(wanted)
 
-    # Last in the class: after it the name no longer means the builtin that annotations need.
-    def list(self) -> list[RunSummary]:
-        """Return all runs, newest first."""
-        found = reversed(folders.all_folders(self._home))
-        return [summary for folder in found if (summary := self._summary(folder))]
+    def _folders(self) -> list[JobFolder]:
+        return folders.all_folders(self._home)
+
+    def _read(self, folder: JobFolder) -> Job | None:
+        return folders.job_of(folder)
+
+    def _teller(self, folder: JobFolder, order: Job) -> Callable[[str], Story]:
+        fold = Fold(folder)
+        return lambda _: fold.tell()
+
+    def _own_name(self, order: Job) -> str:
+        return job.run_name(order.config)
+
+    def _text(self, one: RunSummary) -> str:
+        config = one.order.config
+        words = [one.name, one.id, config.model.base_model, *config.data.datasets]
+        return " ".join(words).casefold()
+
+    def _grace_s(self, story: Story) -> float:
+        """Return the seconds to finish a step and save: more where steps are slow."""
+        steps_left = story.total_steps - story.step
+        step_s = story.seconds_left / steps_left if story.seconds_left and steps_left > 0 else 0
+        return _GRACE_S + min(2 * step_s, 15 * _GRACE_S)
 
 
 def _before(order: Job, seen: frozenset[str]) -> tuple[str, int] | None:
@@ -321,13 +213,6 @@ def _before(order: Job, seen: frozenset[str]) -> tuple[str, int] | None:
     if step is None or order.continues is None or order.continues in seen:
         return None
     return order.continues, step
-
-
-def _grace(story: Story) -> float:
-    """Return the seconds a run gets to finish its step and save: more where steps are slow."""
-    steps_left = story.total_steps - story.step
-    step_s = story.seconds_left / steps_left if story.seconds_left and steps_left > 0 else 0
-    return _GRACE_S + min(2 * step_s, 15 * _GRACE_S)
 
 
 def _with_free_folder(config: TrainConfig) -> TrainConfig:

@@ -221,7 +221,7 @@ class _Handlers:
         """Return the runs by the number of the version they use: one look at all runs."""
         used: dict[int, list[UsedBy]] = {}
         for run in self._context.runs.list():
-            for reference in data_links.references(run.config):
+            for reference in data_links.references(run.order.config):
                 if reference.id == dataset and reference.number is not None:
                     used.setdefault(reference.number, []).append(UsedBy(run.id, run.name))
         return used

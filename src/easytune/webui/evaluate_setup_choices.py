@@ -83,7 +83,9 @@ class Machine:
 
 def keeps_rows(run: RunSummary) -> bool:
     """Tell whether a run kept rows back to be judged by."""
-    return run.config.data.held_out_share > 0 or run.config.data.held_out_file is not None
+    return (
+        run.order.config.data.held_out_share > 0 or run.order.config.data.held_out_file is not None
+    )
 
 
 def held_out(run: RunSummary, lang: str) -> Choice:

@@ -75,7 +75,7 @@ class Monitor:
         beat = 0
         if states.get(run_id) in run_view.ACTIVE:
             beat = int(time.time() / HEARTBEAT_SECONDS)
-        config = next((run.config for run in runs if run.id == run_id), None)
+        config = next((run.order.config for run in runs if run.id == run_id), None)
         data = run_data.stamp(config, self._library) if config else []
         evaluated = [(one.id, one.name, one.state) for one in self._evaluated(run_id)]
         return _digest([run_id, version, lang, beat, list(states.items()), data, evaluated])
@@ -102,9 +102,9 @@ class Monitor:
                 "value": run_view.result(story, str(folder) if has_adapter else "", run_id, lang)
             },
             "evaluated": {"value": evaluate_progress_view.links(self._evaluated(run_id), lang)},
-            "data": {"value": run_data.card(run.config, self._library, lang)},
+            "data": {"value": run_data.card(run.order.config, self._library, lang)},
             "log": {"value": run_view.log(log, story.state, lang)},
-            **_offers(story, run.config),
+            **_offers(story, run.order.config),
         }
 
     def _forgetting(self, story: Story, run: RunSummary, lang: str) -> dict[str, Any] | None:
@@ -112,15 +112,15 @@ class Monitor:
         if forgotten.is_severe(story):
             halves = story.has_ended and self._runs.can_be_halved(run.id)
             ways = Ways(self._runs.models_by_step(run.id), halves)
-        return forgetting_view.panel(story, run.config, ways, lang)
+        return forgetting_view.panel(story, run.order.config, ways, lang)
 
 
 def _telling(story: Story, run: RunSummary, lang: str) -> dict[str, Update]:
     """Return the parts that only tell."""
     return {
         "state": {"value": story.state},
-        "status": {"value": run_view.status(story, run.name, run.config, lang)},
-        "failure": {"value": run_view.failure(story.failure, run.config, lang)},
+        "status": {"value": run_view.status(story, run.name, run.order.config, lang)},
+        "failure": {"value": run_view.failure(story.failure, run.order.config, lang)},
         "chart": {"value": plots.loss_chart(story, lang)},
         "resources": {"value": _resources(story, lang)},
         "samples": {"value": run_view.samples(story, lang)},
