@@ -3,13 +3,12 @@
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+
+from tests.hub_server import HubHandler, serving
 
 TOKEN = "ms-only-for-tests"
 
@@ -33,28 +32,21 @@ def serve() -> Iterator[Hub]:
     class Handler(_Handler):
         state = hub
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    hub.address = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(Handler) as hub.address:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(HubHandler):
     state: Hub
 
     def do_GET(self) -> None:
         """Tell about a repository and its files."""
         if not self._allowed():
             return
-        parts = self._parts()
+        parts = self.parts()
         name = "/".join(parts[3:5])
         if name not in self.state.repositories:
-            self._reply(404, {"Code": 10010205001, "Message": "not found"})
+            self.reply_json({"Code": 10010205001, "Message": "not found"}, 404)
         elif parts[5:7] == ["repo", "files"]:
             files = self.state.repositories[name].items()
             self._data({"Files": [_entry(path, content) for path, content in files]})
@@ -66,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Make repositories and take commits."""
         if not self._allowed():
             return
-        parts, wish = self._parts(), json.loads(self._body())
+        parts, wish = self.parts(), json.loads(self.body())
         if parts == ["api", "v1", "models"]:
             name = f"{wish['Path']}/{wish['Name']}"
             self.state.repositories[name] = {}
@@ -80,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         """Take a large file."""
-        oid, content = self._parts()[-1], self._body()
+        oid, content = self.parts()[-1], self.body()
         assert hashlib.sha256(content).hexdigest() == oid
         self.state.puts.append(oid)
         self.state.objects[oid] = content
@@ -99,30 +91,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._data({"oid": "c0ffee"})
 
     def _allowed(self) -> bool:
-        if self.headers.get("Authorization") == f"Bearer {TOKEN}":
+        if self.bears(TOKEN):
             return True
-        self._reply(401, {"Code": 10010204001, "Message": "token invalid"})
+        self.reply_json({"Code": 10010204001, "Message": "token invalid"}, 401)
         return False
 
-    def _parts(self) -> list[str]:
-        return urlsplit(self.path).path.strip("/").split("/")
-
-    def _body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
     def _data(self, content: object) -> None:
-        self._reply(200, {"Code": 200, "Success": True, "Data": content})
-
-    def _reply(self, status: int, content: object) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        self.reply_json({"Code": 200, "Success": True, "Data": content})
 
 
 def _decoded(one: dict[str, Any]) -> bytes:

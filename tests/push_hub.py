@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
+
+from tests.hub_server import HubHandler, serving
 
 TOKEN, OWNER = "hf_only_for_tests", "me"
 _LARGE = 5_000
@@ -53,41 +54,36 @@ def serve() -> Iterator[Hub]:
     class Handler(_Handler):
         state = hub
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    hub.address = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield hub
-    finally:
-        hub.go_on.set()
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as hub.address:
+        try:
+            yield hub
+        finally:
+            hub.go_on.set()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(HubHandler):
     state: Hub
 
     def do_GET(self) -> None:
         """Tell about a repository."""
-        parts = self._parts()
+        parts = self.parts()
         if not self._allowed():
             return
         if parts[:2] == ["api", "whoami-v2"]:
-            self._json({"name": OWNER, "type": "user", "orgs": []})
+            self.reply_json({"name": OWNER, "type": "user", "orgs": []})
             return
         found = self._found("/".join(parts[2:4]))
         if found is None:
             return
         if parts[4:5] == ["tree"]:
-            self._json([_entry(found, name, False) for name in found.files])
+            self.reply_json([_entry(found, name, False) for name in found.files])
         else:
             name = "/".join(parts[2:4])
-            self._json({"id": name, "private": found.private, "sha": "0" * 40, "siblings": []})
+            self.reply_json({"id": name, "private": found.private, "sha": "0" * 40, "siblings": []})
 
     def do_POST(self) -> None:
         """Make repositories, take commits, tell what is there."""
-        parts, body = self._parts(), self._body()
+        parts, body = self.parts(), self.body()
         if not self._allowed():
             return
         if parts[:3] == ["api", "repos", "create"]:
@@ -95,23 +91,23 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts[-3:] == ["lfs", "objects", "batch"]:
             self._batch(json.loads(body))
         elif parts[:2] == ["api", "validate-yaml"]:
-            self._json({"errors": [], "warnings": []})
+            self.reply_json({"errors": [], "warnings": []})
         elif (found := self._found("/".join(parts[2:4]))) is not None:
             self._answer(found, parts[4], parts[5], body)
 
     def do_PUT(self) -> None:
         """Take a large file."""
-        oid = self._parts()[-1]
+        oid = self.parts()[-1]
         self.state.puts.append(oid)
         if self.state.hold and self.state.hold in self.state.names.get(oid, ""):
             self.rfile.read(100)
             self.state.held.set()
             self.state.go_on.wait()
             return
-        content = self._body()
+        content = self.body()
         assert hashlib.sha256(content).hexdigest() == oid
         self.state.objects[oid] = content
-        self._json({})
+        self.reply_json({})
 
     def _create(self, wish: dict[str, Any]) -> None:
         name = f"{wish.get('organization') or OWNER}/{wish['name']}"
@@ -122,19 +118,19 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             private = wish.get("visibility") == "private"
             self.state.repositories[name] = Repository(private)
-            self._json({"url": f"{self.state.address}/{name}"})
+            self.reply_json({"url": f"{self.state.address}/{name}"})
 
     def _answer(self, found: Repository, question: str, revision: str, body: bytes) -> None:
         if question == "branch":
             found.branches.add(revision)
-            self._json({})
+            self.reply_json({})
         elif question == "preupload":
-            self._json({"files": [self._mode(one) for one in json.loads(body)["files"]]})
+            self.reply_json({"files": [self._mode(one) for one in json.loads(body)["files"]]})
         elif question == "commit":
             self._commit(found, body)
         else:
             names = [n for n in parse_qs(body.decode())["paths"] if n in found.files]
-            self._json([_entry(found, name, self.state.damaged) for name in names])
+            self.reply_json([_entry(found, name, self.state.damaged) for name in names])
 
     def _mode(self, one: dict[str, Any]) -> dict[str, Any]:
         self.state.names["last"] = one["path"]
@@ -150,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
             upload = {"href": f"{self.state.address}/lfs/{oid}", "header": {}}
             actions = {} if oid in self.state.objects else {"actions": {"upload": upload}}
             objects.append(one | actions)
-        self._json({"transfer": "basic", "objects": objects})
+        self.reply_json({"transfer": "basic", "objects": objects})
 
     def _commit(self, found: Repository, body: bytes) -> None:
         for line in body.splitlines():
@@ -164,8 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
                 found.files[value["path"]] = self.state.objects[value["oid"]]
                 found.large.add(value["path"])
         oid = f"{len(found.messages):040x}"
-        name = "/".join(self._parts()[2:4])
-        self._json({"commitUrl": f"{self.state.address}/{name}/commit/{oid}", "commitOid": oid})
+        name = "/".join(self.parts()[2:4])
+        self.reply_json(
+            {"commitUrl": f"{self.state.address}/{name}/commit/{oid}", "commitOid": oid}
+        )
 
     def _found(self, name: str) -> Repository | None:
         found = self.state.repositories.get(name)
@@ -174,33 +172,13 @@ class _Handler(BaseHTTPRequestHandler):
         return found
 
     def _allowed(self) -> bool:
-        if self.headers.get("Authorization") == f"Bearer {TOKEN}":
+        if self.bears(TOKEN):
             return True
         self._refuse(401)
         return False
 
-    def _parts(self) -> list[str]:
-        return urlsplit(self.path).path.strip("/").split("/")
-
-    def _body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-    def _json(self, content: object) -> None:
-        self._reply(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
-
     def _refuse(self, status: int, code: str = "") -> None:
-        self._reply(status, b"{}", {"X-Error-Code": code} if code else {})
-
-    def _reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        self.reply(status, b"{}", {"X-Error-Code": code} if code else {})
 
 
 def _entry(found: Repository, name: str, damaged: bool) -> dict[str, Any]:
