@@ -19,7 +19,8 @@ from tests.inspecting.zoo_templates import HARMLESS, TEMPLATES
 
 # What may be imported by somebody who has read why not.
 WARNED = {
-    "vocabulary_grown", "whole_unusual", "target_absent", "weights_huge", "does_nothing",
+    "vocabulary_grown", "whole_module", "whole_unusual", "tokens_trained", "target_absent",
+    "weights_huge", "does_nothing",
     "invocation", "option_unusual", "option_unknown", "kind_rare", "scale_unusual",
     "base_quantized", "base_by_address", "special_changed", "token_moved", "token_is_word",
     "token_special_changed", "tokenizer_larger", "vocabulary_moved", "tokenizer_part",

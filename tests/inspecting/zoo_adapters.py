@@ -105,6 +105,11 @@ KEYS: Zoo = {
     "tokens of another count": (
         with_tensors(adding(f"{_EMBED}.token_adapter.trainable_tokens_delta", 2, 256),
                      trainable_token_indices={"embed_tokens": [1, 2, 3]}), "shape_wrong"),
+    "tokens of the base": (
+        with_tensors(adding(f"{_EMBED}.token_adapter.trainable_tokens_delta", 2, 256),
+                     trainable_token_indices={"embed_tokens": [1, 2]}), "tokens_trained"),
+    "whole head": (
+        with_tensors(adding(_HEAD, 1280, 256), modules_to_save=["lm_head"]), "whole_module"),
     "whole head too small": (
         with_tensors(adding(_HEAD, 12, 256), modules_to_save=["lm_head"]), "shape_wrong"),
     "whole head larger": (
@@ -172,6 +177,11 @@ OPTIONS: Zoo = {
     "loftq": (with_config(init_lora_weights="loftq"), "base_quantized"),
     "endless pattern": (with_config(target_modules=r"(a+)+$"), "pattern_unsafe"),
     "endless rank pattern": (with_config(rank_pattern={r"((x|y)*)*z": 4}), "pattern_unsafe"),
+    "pattern of choices": (
+        with_config(target_modules=r"(?:[a-z_.]q?|[a-z_.0-9])*!"), "pattern_unsafe"),
+    "pattern of small steps": (
+        with_config(target_modules=r"(?:[a-z_.0-9]{0,900}){0,900}!"), "pattern_unsafe"),
+    "pattern of doubts": (with_config(target_modules="[a-z.]?" * 45 + "!"), "pattern_unsafe"),
     "broken pattern": (with_config(target_modules="(q_proj"), "pattern_unsafe"),
     "tokens outside": (
         with_config(trainable_token_indices={"embed_tokens": [99_999]}), "tokens_outside"),
@@ -193,6 +203,8 @@ _NEW = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": Fa
 TOKENIZERS: Zoo = {
     "code": (with_text("tokenizer_config.json",
              json.dumps({"auto_map": {"AutoTokenizer": ["t.T", None]}})), "remote_code"),
+    "class of any name": (with_text("tokenizer_config.json",
+                          json.dumps({"tokenizer_class": "../evil.Evil"})), "tokenizer_invalid"),
     "other end": (with_text("tokenizer_config.json",
                   json.dumps({"eos_token": "<|im_start|>"})), "special_changed"),
     "special moved": (with_tokenizer(lambda t: t["added_tokens"][2].update(id=7)), "token_moved"),
@@ -215,6 +227,7 @@ TOKENIZERS: Zoo = {
 MODELS: Zoo = {
     "own code": (_model(auto_map={"AutoModelForCausalLM": "m.M"}), "remote_code"),
     "own code deep": (_model(vision={"auto_map": {"AutoModel": "m.M"}}), "remote_code"),
+    "kernel of a stranger": (_model(_attn_implementation="evil/kernel"), "remote_code"),
     "no text": (_model(architectures=["ViTForImageClassification"]), "model_other"),
     "index outside": (_index({"a": "../../secret.safetensors"}), "index_outside"),
     "index absolute": (_index({"a": "/etc/passwd"}), "index_outside"),

@@ -114,6 +114,11 @@ def _facts(**changes: Any) -> Change:
     return with_header(lambda header: header[f"{LAYER}.lora_A.weight"].update(changes))
 
 
+def _thousands(folder: Path) -> None:
+    for number in range(2_100):
+        (folder / f"{number}.txt").touch()
+
+
 _BYTECODE = pickletools.optimize(pickled(4))
 
 PICKLES: Zoo = {
@@ -160,6 +165,7 @@ FILES: Zoo = {
     "backslash": (with_text("a\\b.txt", "x"), "name_strange"),
     "names alike": (with_text("Adapter_Model.safetensors", "x"), "names_alike"),
     "too many folders": (with_text("/".join("abcdefghijk") + "/x", "x"), "folders_deep"),
+    "thousands of files": (_thousands, "files_many"),
     "no weights": (lambda folder: (folder / WEIGHTS).unlink(), "weights_missing"),
     "no options": (lambda folder: (folder / CONFIG).unlink(), "file_missing"),
 }

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from easytune.services.registry_hashes import Files
 
 __all__ = ["compared", "needed_by", "sheet", "table", "trash"]
-COLUMNS = ("version", "stage", "kind", "base", "loss", "forgetting", "size", "created", "tags")
+COLUMNS = (
+    "version",
+    "stage",
+    "kind",
+    "base",
+    "held_out_loss",
+    "forgetting",
+    "size",
+    "created",
+    "tags",
+)
 
 
 def table(entries: Sequence[Entry], lang: str) -> Table:
@@ -124,7 +134,7 @@ def _value(value: Any) -> str:
 def _table(columns: Sequence[str], lang: str) -> Table:
     drawn = Table(box=None, header_style="bold")
     for name in columns:
-        numbers = name in ("loss", "forgetting", "size")
+        numbers = name in ("held_out_loss", "forgetting", "size")
         key = f"models.fact.{name}"
         drawn.add_column(
             t(key, lang) if has(key) else name, justify="right" if numbers else "left",

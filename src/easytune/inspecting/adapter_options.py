@@ -47,6 +47,7 @@ _USUAL_WHOLE = ("lm_head", "embed_tokens", "wte", "embed_in", "embed_out", "outp
 _LARGEST_RANK = 8_192
 _UNUSUAL_SCALE, _ABSURD_SCALE = 64.0, 1024.0
 _MOST_NEW_TOKENS = 20_000
+_MOST_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _note_whole(options: Options, findings: Findings) -> None:
     for name in options.whole:
         last = name.rpartition(".")[2]
         if last in _USUAL_WHOLE:
-            findings.add("whole_module", "note", file=FILE, module=name)
+            findings.add("whole_module", "medium", file=FILE, module=name)
         else:
             findings.add("whole_unusual", "high", file=FILE, module=name)
 
@@ -213,6 +214,9 @@ def _note_tokens(content: dict[str, Any], base: Base | None, findings: Findings)
         if outside or len(set(indices)) < len(indices) or len(indices) > _MOST_NEW_TOKENS:
             value = str((outside or indices)[:5])
             findings.add("tokens_outside", "critical", file=FILE, tokens=value, most=most)
+        elif indices:
+            shown = ", ".join(map(str, indices[:_MOST_SHOWN]))
+            findings.add("tokens_trained", "medium", file=FILE, count=len(indices), tokens=shown)
 
 
 def _is_whole(value: Any) -> bool:

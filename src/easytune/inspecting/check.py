@@ -40,7 +40,8 @@ def check(
     listed = listing.listed(folder, findings)
     work = _Check(listed, known, findings, own_code)
     work.run()
-    left_out = tuple(name for name in listed.sizes if name not in listed.kept)
+    kept = frozenset(listed.kept)
+    left_out = tuple(name for name in listed.sizes if name not in kept)
     for name in left_out:
         if name not in listed.pickles:
             findings.add("left_out", "note", file=name)

@@ -5,6 +5,7 @@ import stat
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -16,7 +17,9 @@ MOST_FILES = 2_000
 MOST_BYTES = 2**40
 _DEEPEST = 8
 _LONGEST_NAME = 200
-_LARGEST_TEXT = 64 * 2**20
+LARGEST_TEXT = 64 * 2**20
+TEXTS = (".json", ".jinja", ".txt", ".md")
+"""Endings of texts, which are never larger than that."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill", ".mar", ".th")
 _CODE = (".py", ".pyc", ".ipynb", ".sh", ".bat", ".ps1", ".so", ".dll", ".dylib", ".exe", ".pyd")
 _CODE_IN_WEIGHTS = (".h5", ".hdf5", ".keras", ".pb", ".nemo")
@@ -50,12 +53,12 @@ class Listed:
         """Tell whether there is a regular file of that path."""
         return name in self.sizes
 
-    @property
+    @cached_property
     def kept(self) -> list[str]:
         """Return the files that are part of an adapter or a model."""
         return [name for name in self.sizes if self._is_kept(name)]
 
-    @property
+    @cached_property
     def weights(self) -> list[str]:
         """Return the safetensors files at the top that loading would read."""
         if self.kind == "adapter":
@@ -160,7 +163,7 @@ def _is_pickle(path: Path, name: str, findings: Findings) -> bool:
         findings.add("two_kinds", "critical", file=name)
     elif ending in _CODE_IN_WEIGHTS:
         findings.add("code_in_weights", "medium", file=name)
-    elif ending in (".json", ".jinja", ".txt", ".md") and path.stat().st_size > _LARGEST_TEXT:
+    elif ending in TEXTS and path.stat().st_size > LARGEST_TEXT:
         findings.add("text_large", "critical", file=name, bytes=path.stat().st_size)
     return False
 

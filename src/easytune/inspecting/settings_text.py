@@ -11,6 +11,7 @@ _LARGEST = 4 * 2**20
 _LARGEST_TOKENIZER = 64 * 2**20
 _LARGEST_NUMBER, _LARGEST_FLOAT = 2**53, 1e38
 _CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipelines", "custom_generate")
+_KERNEL_KEYS = ("attn_implementation", "experts_implementation", "kernel_config")
 
 
 def read(root: Path, name: str, findings: Findings) -> dict[str, Any]:
@@ -43,6 +44,9 @@ def note_code(content: dict[str, Any], name: str, findings: Findings) -> None:
     """Note every key, however deep, by which code of the author would be run."""
     for key, value in _keys(content):
         if key in _CODE_KEYS and value:
+            findings.add("remote_code", "critical", file=name, key=key, value=str(value))
+        elif key.strip("_").startswith(_KERNEL_KEYS) and "/" in str(value):
+            # A kernel by the name of a repository is Python code that transformers fetches.
             findings.add("remote_code", "critical", file=name, key=key, value=str(value))
 
 

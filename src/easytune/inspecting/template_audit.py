@@ -43,6 +43,7 @@ def audit(source: str, theirs: str = "") -> list[Finding]:
         work.add(code, severity, what=what)
     for gate in template_gates.gates(tree, known):
         work.add(gate.code, "high", condition=gate.condition, text=gate.text)
+    _note_letters("".join(template_texts.literals(tree)), "".join(known) + theirs, work)
     for code, text in template_texts.strange(tree, known):
         work.add(code, "medium", text=text)
     if (depth := _loops(tree)) > _MOST_LOOPS:

@@ -175,6 +175,13 @@ def constant(node: nodes.Node) -> object:
             pieces = [constant(one) for one in several]
         case nodes.Filter(name="join", node=nodes.List(items=items)):
             pieces = [constant(one) for one in items]
+            between = constant(node.args[0]) if node.args else ""
+            pieces = [one for piece in pieces for one in (between, piece)][1:]
+        case nodes.Filter(name="replace", node=nodes.Node() as inner, args=[_, _]):
+            text, old, new = (constant(one) for one in (inner, *node.args))
+            if not (isinstance(text, str) and isinstance(old, str) and isinstance(new, str)):
+                return None
+            pieces = [text.replace(old, new) if len(text) * len(new) < _LARGE else text]
         case _:
             return None
     return "".join(map(str, pieces)) if all(isinstance(one, str) for one in pieces) else None

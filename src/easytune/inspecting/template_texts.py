@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from jinja2 import nodes
 
+from easytune.inspecting.template_code import constant
+
 _ADDRESS = re.compile(
     r"(?i)\b(?:https?|ftp|wss?|file|data|javascript)\s?:\s?[/\w]|\bwww\.\w|\w\.onion\b"
 )
@@ -16,8 +18,15 @@ _TAG = re.compile(r"<[^<>\s][^<>]{0,60}>|\[/?[A-Z_]+\]")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _HAN = re.compile(r"[一-鿿぀-ヿ가-힯]")
 _PROSE_WORDS, _PROSE_HAN = 4, 8
-# Joiners of scripts and emoji, and the mark that tells the order of bytes.
-_TOLERATED = frozenset("‍‌")
+_SCATTERED_WORDS = 12
+# Joiners of scripts and emoji; several in a row join nothing.
+_TOLERATED = frozenset("\u200d\u200c")
+_JOINERS = re.compile("[\u200c\u200d]{2,}")
+# Marks that are drawn as nothing: they choose a variant, or join, or fill.
+_NOTHING = re.compile(
+    "[\ufe00-\ufe0f\U000e0100-\U000e01ef\u034f\u17b4\u17b5\u180b-\u180f\u00a0\u2800\u3164\u115f\u1160\uffa0]"
+)
+_BY_NUMBER = re.compile(r"%[-+ 0#]*\d*c")
 
 
 def literals(tree: nodes.Node) -> Iterator[str]:
@@ -41,6 +50,8 @@ def literals(tree: nodes.Node) -> Iterator[str]:
             yield node.value
         elif isinstance(node, nodes.Concat | nodes.Add):
             yield "".join(_joined(node))
+        elif isinstance(node, nodes.Filter) and isinstance(text := constant(node), str):
+            yield text
 
 
 def is_call_of(call: nodes.Call, name: str) -> bool:
@@ -55,10 +66,23 @@ def strange(tree: nodes.Template, known: frozenset[str]) -> Iterator[tuple[str, 
             continue
         if _ADDRESS.search(text):
             yield "template_address", text.strip()
-        if _PACKED.search(text):
+        if _PACKED.search(text) or _BY_NUMBER.search(text):
             yield "template_packed", text.strip()
         if is_prose(text):
             yield "template_prose", text.strip()
+    yield from _scattered(tree, known)
+
+
+def _scattered(tree: nodes.Node, known: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield prose whose words stand apart, so that no literal has enough of them to be noticed."""
+    for output in tree.find_all(nodes.Output):
+        written = " ".join(text for one in output.nodes for text in _joined(one))
+        if written not in known and is_prose(written):
+            yield "template_prose", written.strip()
+    news = [text for text in literals(tree) if text not in known and not is_prose(text)]
+    words = dict.fromkeys(word for text in news for word in _WORD.findall(without_tags(text)))
+    if len(words) >= _SCATTERED_WORDS:
+        yield "template_prose", " ".join(words)
 
 
 def is_prose(text: str) -> bool:
@@ -83,16 +107,15 @@ def hidden_letters(source: str) -> set[str]:
         one
         for one in source
         if unicodedata.category(one) in ("Cf", "Co", "Cs", "Cn")
-        or 0xFE00 <= ord(one) <= 0xFE0F
+        or _NOTHING.match(one)
         or (unicodedata.category(one) == "Cc" and one not in "\n\r\t")
-        or one in "\u00a0\u2800\u3164\u115f\u1160"
-    } - _TOLERATED
+    } - (frozenset() if _JOINERS.search(source) else _TOLERATED)
 
 
 def _joined(node: nodes.Node) -> Iterator[str]:
     """Yield the pieces of a text that is put together, so that cutting it up hides nothing."""
     match node:
-        case nodes.Const(value=str(text)):
+        case nodes.Const(value=str(text)) | nodes.TemplateData(data=text):
             yield text
         case nodes.Add():
             yield from _joined(node.left)

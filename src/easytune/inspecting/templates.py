@@ -17,12 +17,17 @@ _IN_JSON = (
 )  # fmt: skip
 _LARGEST = 200_000
 _LONGEST_DIFF = 400
+_MOST = 32
 
 
 def check(listed: Listed, base: Base | None, findings: Findings) -> tuple[ComparedTemplate, ...]:
     """Return the templates beside the base's own, noting what is in them."""
     theirs = base.template() if base else ""
     found = dict(_all(listed, findings))
+    if len(found) > _MOST:
+        # Each is rendered once, and a hostile one takes the seconds that it gets.
+        findings.add("templates_many", "critical", count=len(found))
+        return ()
     for place, text in found.items():
         if text.strip() != theirs.strip():
             _check_one(place, text, theirs, findings)

@@ -1,6 +1,8 @@
 """Tokenizer files that came along, beside those of the base."""
 
 import json
+import re
+from collections import Counter
 from typing import Any
 
 from easytune.inspecting import settings_text
@@ -12,6 +14,8 @@ _CONFIG, _FILE = "tokenizer_config.json", "tokenizer.json"
 _ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token")
 _PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 _MOST_TOKENS = 2_000_000
+# transformers takes anything of that name that it has for the tokenizer.
+_CLASS = re.compile(r"[A-Za-z0-9]+(?:Tokenizer|TokenizerFast|Backend)")
 _STEERING = (
     "forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens",
     "bad_words_ids", "force_words_ids", "sequence_bias", "forced_decoder_ids", "constraints",
@@ -37,6 +41,9 @@ def check(listed: Listed, base: Base | None, resized: bool, findings: Findings) 
 
 def _check_config(config: dict[str, Any], base: Base | None, findings: Findings) -> None:
     settings_text.note_code(config, _CONFIG, findings)
+    named = config.get("tokenizer_class")
+    if named is not None and not (isinstance(named, str) and _CLASS.fullmatch(named)):
+        findings.add("tokenizer_invalid", "critical", file=_CONFIG)
     if base is None:
         return
     known = base.text(_CONFIG)
@@ -97,10 +104,9 @@ def _compare(
 
 def _note_twice(added: list[dict[str, Any]], findings: Findings) -> None:
     for name in ("id", "content"):
-        seen = [one[name] for one in added]
-        twice = next((str(one) for one in seen if seen.count(one) > 1), None)
-        if len(seen) < 20_000 and twice is not None:
-            findings.add("token_twice", "critical", file=_FILE, token=twice)
+        ((most, times),) = Counter(one[name] for one in added).most_common(1) or [(None, 0)]
+        if times > 1:
+            findings.add("token_twice", "critical", file=_FILE, token=str(most))
 
 
 def _check_generation(listed: Listed, findings: Findings) -> None:

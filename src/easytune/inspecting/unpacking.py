@@ -1,11 +1,12 @@
 """Archives are unpacked into the quarantine with running caps; folders copied without links."""
 
+import errno
 import os
 import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -17,6 +18,8 @@ from easytune.inspecting.findings import Findings
 
 _PIECE = 1 << 20
 _DEEPEST = 8
+# Files that are loaded are written whole; a tool may leave a page or so unwritten.
+_MOST_HOLLOW = 64 * 2**20
 
 
 def unpack(archive: Path, target: Path, findings: Findings) -> None:
@@ -116,34 +119,74 @@ def _lift(target: Path) -> None:
         wrapped.rmdir()
 
 
-def copy(
-    source: Path, target: Path, findings: Findings, told: Callable[[int], None] = lambda done: None
-) -> None:
+def copy(source: Path, target: Path, findings: Findings) -> None:
     """Copy the regular files of a folder into an empty one; anything else is noted, not followed.
 
-    `told` gets the bytes copied so far. Raises OSError.
+    Raises OSError, that of a full disk before anything is copied which would not fit.
     """
-    done = count = 0
+    copy_files(dict(_files(source, findings)), target, findings)
+
+
+def copy_files(files: Mapping[str, Path], target: Path, findings: Findings) -> None:
+    """Copy files to their names below `target`; those that only pretend their size are noted.
+
+    Raises OSError, that of a full disk before anything is copied.
+    """
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    sound = {name: path for name, path in files.items() if _is_whole(path, name, findings)}
+    if sum(sizes[name] for name in sound) > shutil.disk_usage(target).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+    for name, path in sound.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        _copy_one(path, target / name)
+
+
+def _files(source: Path, findings: Findings) -> Iterator[tuple[str, Path]]:
+    """Yield the regular files of a folder with their names in it, noting all else."""
+    count = 0
     for folder, subfolders, names in os.walk(source, followlinks=False):
-        place = target / Path(folder).relative_to(source)
-        place.mkdir(exist_ok=True)
         links = [one for one in subfolders if (Path(folder) / one).is_symlink()]
         for name in [*links, *names]:
             path = Path(folder) / name
-            shown = path.relative_to(source).as_posix().encode("utf-8", "backslashreplace").decode()
-            status = path.lstat()
+            inside = path.relative_to(source).as_posix()
+            shown = inside.encode("utf-8", "backslashreplace").decode()
+            mode = path.lstat().st_mode
             count += 1
             if count > listing.MOST_FILES:
                 findings.add("files_many", "critical", count=listing.MOST_FILES)
                 return
-            if stat.S_ISLNK(status.st_mode):
+            if stat.S_ISLNK(mode):
                 findings.add("link", "critical", file=shown)
-            elif not stat.S_ISREG(status.st_mode):
+            elif not stat.S_ISREG(mode):
                 findings.add("special_file", "critical", file=shown)
             else:
-                _copy_one(path, place / name)
-                done += status.st_size
-                told(done)
+                yield inside, path
+
+
+def _is_whole(path: Path, name: str, findings: Findings) -> bool:
+    """Tell whether a file is worth the room that its copy takes, noting why not."""
+    status = path.stat()
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    if name.endswith(listing.TEXTS) and status.st_size > listing.LARGEST_TEXT:
+        findings.add("text_large", "critical", file=shown, bytes=status.st_size)
+        return False
+    if (hollow := status.st_size - _written(path, status)) > _MOST_HOLLOW:
+        findings.add("file_hollow", "critical", file=shown, bytes=status.st_size, hollow=hollow)
+        return False
+    return True
+
+
+def _written(path: Path, status: os.stat_result) -> int:
+    """Return how many bytes of a file have ever been written; the rest are holes.
+
+    A copy would fill them: a file of a few bytes can claim a whole disk.
+    """
+    if not hasattr(os, "SEEK_HOLE"):
+        return status.st_size
+    with path.open("rb") as file:
+        first = os.lseek(file.fileno(), 0, os.SEEK_HOLE) if status.st_size else 0
+    # A file system that packs its files takes less room as well, but has no holes in them.
+    return status.st_size if first == status.st_size else status.st_blocks * 512
 
 
 def _copy_one(path: Path, place: Path) -> None:

@@ -15,6 +15,7 @@ from easytune.inspection_files import INCOMING, MODEL, CheckedFile, Finding
 from easytune.services.batch_owner import Owner
 
 UPLOAD = "upload"
+_PARTS = (".safetensors", ".bin", ".json")
 _OWNER = "owner.json"
 _PIECE = 1 << 20
 
@@ -101,15 +102,14 @@ class Quarantine:
         if first.is_dir() and not others:
             unpacking.copy(first, place / MODEL, findings)
             return None
-        if not others and not first.name.endswith((".safetensors", ".bin", ".json")):
-            (place / UPLOAD).mkdir()
-            target = place / UPLOAD / first.name
-            shutil.copyfile(first, target, follow_symlinks=True)
-            return target
-        for path in sources:
-            if path.is_file():
-                shutil.copyfile(path, place / MODEL / path.name, follow_symlinks=True)
-        return None
+        # A person may name a link of their own; what a stranger's folder links to is not followed.
+        files = {path.name: path.resolve() for path in sources if path.is_file()}
+        if others or first.name.endswith(_PARTS):
+            unpacking.copy_files(files, place / MODEL, findings)
+            return None
+        (place / UPLOAD).mkdir()
+        unpacking.copy_files(files, place / UPLOAD, findings)
+        return place / UPLOAD / first.name
 
     def _free(self, name: str) -> Path:
         for number in range(1, 1000):

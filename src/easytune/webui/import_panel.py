@@ -30,7 +30,7 @@ class ImportPanel:
         """Build the panel here in the layout."""
         self._on = _Handlers(context)
         with gr.Column(elem_id="import-panel"):
-            gr.Markdown(label("inspection.form.title"))
+            gr.Markdown(label("inspection.form.title"), elem_id="import-title")
             gr.Markdown(label("inspection.form.intro"))
             with gr.Row(elem_classes=["et-columns"]):
                 with gr.Column(scale=4, min_width=300):

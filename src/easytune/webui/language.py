@@ -90,6 +90,8 @@ def option_value(path: str, value: object, lang: str) -> str:
     match value:
         case None | "" | ():
             return i18n.t("monitor.none", lang)
+        case dict() if not value:
+            return i18n.t("monitor.none", lang)
         case tuple() | list():
             return ", ".join(str(one) for one in value)
         case bool():

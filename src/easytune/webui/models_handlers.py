@@ -94,7 +94,7 @@ class ModelsHandlers:
         entry = self._registry.get(str(told["id"]))
         self._registry.delete(entry.key, self._who(), confirmed=True)
         state.update(shown="", asking=False, picked=[])
-        _say(t("models.deleted", lang, version=entry.ref))
+        _say(t("models.deleted", lang, version=entry.ref), lang)
         return PARTS
 
     def _current(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
@@ -104,15 +104,18 @@ class ModelsHandlers:
             state["shown"] = entry.key
         else:
             entry = self._registry.set_current(str(told["id"]), self._who())
-        _say(t("models.now_current", lang, version=entry.ref, name=entry.name))
+        _say(t("models.now_current", lang, version=entry.ref, name=entry.name), lang)
         return ("list", "sheet", "files")
 
     def _verify(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
         files = self._registry.verify(str(told["id"]))
         if files.changes:
-            gr.Warning(t("models.changed_files", lang, count=len(files.changes)), title="")
+            gr.Warning(
+                t("models.changed_files", lang, count=len(files.changes)),
+                title=t("models.title", lang),
+            )
         else:
-            _say(t("models.verified", lang, count=len(files.now)))
+            _say(t("models.verified", lang, count=len(files.now)), lang)
         return ("files",)
 
     def _save(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
@@ -123,31 +126,36 @@ class ModelsHandlers:
             notes=str(told.get("notes", "")), name=None if same else name,
         )  # fmt: skip
         self._registry.edit(key, edit, self._who(), int(told.get("revision", 0)))
-        _say(t("models.edit.saved", lang))
+        _say(t("models.edit.saved", lang), lang)
         return ("filters", "list", "sheet", "files")
 
     def _keep_step(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
         entry = self._registry.get(str(told["id"]))
         step = int(told.get("step", 0))
         kept = self._registry.keep_checkpoint(entry.facts.run or "", step, self._who())
-        _say(t("models.keep.kept", lang, version=kept.ref))
+        _say(t("models.keep.kept", lang, version=kept.ref), lang)
         return ("filters", "list", "sheet")
 
     def _restore(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
         found = self._registry.restore(str(told["id"]), self._who())
-        _say(t("models.trash.restored", lang, title=found.title))
+        _say(t("models.trash.restored", lang, title=found.title), lang)
         return ("filters", "list", "trash")
 
+    def _ask_leaving(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
+        state["leaving"] = str(told["id"]) if told["work"] == "remove" else ""
+        return ("trash",)
+
     def _remove(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
+        state["leaving"] = ""
         freed = self._registry.trash.empty(str(told["id"]))
-        _say(t("models.trash.emptied", lang, size=quantities.size(freed)))
+        _say(t("models.trash.emptied", lang, size=quantities.size(freed)), lang)
         return ("trash",)
 
     def _empty(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
         state["emptying"] = told["work"] == "empty"
         if told["work"] == "empty-really":
             freed = self._registry.trash.empty()
-            _say(t("models.trash.emptied", lang, size=quantities.size(freed)))
+            _say(t("models.trash.emptied", lang, size=quantities.size(freed)), lang)
         return ("trash",)
 
     def _who(self) -> str:
@@ -183,7 +191,9 @@ class ModelsHandlers:
                 pending = pending or hashing
             if "trash" in parts:
                 there = self._registry.trash.list()
-                drawn["trash"] = models_list_view.trash(there, state["emptying"], lang)
+                drawn["trash"] = models_list_view.trash(
+                    there, state["emptying"], state["leaving"], lang
+                )
         except EasyTuneError as error:
             drawn["list"] = data_figures.notice(sentence(error, lang), "bad")
         chosen = [drawn[part] if part in parts and part in drawn else gr.skip() for part in PARTS]
@@ -194,7 +204,8 @@ class ModelsHandlers:
             return self._compared(state, lang)
         hint = ""
         if state["picked"]:
-            hint = data_figures.notice(t("models.pick_more", lang))
+            said = data_figures.notice(t("models.pick_more", lang))
+            hint = f'<div class="models-hint">{said}</div>'
         if not state["shown"]:
             return hint or models_sheet_view.nothing(lang)
         try:
@@ -262,6 +273,7 @@ def _known(state: State | None) -> State:
         "asking": bool(given.get("asking")),
         "everything": bool(given.get("everything")),
         "emptying": bool(given.get("emptying")),
+        "leaving": str(given.get("leaving") or ""),
     }
 
 
@@ -292,9 +304,9 @@ def _unusual(settings: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _say(text: str) -> None:
+def _say(text: str, lang: str) -> None:
     # Gradio renders markup in messages, and names are people's own.
-    gr.Info(escape(text, quote=False), title="", duration=4)
+    gr.Info(escape(text, quote=False), title=t("models.title", lang), duration=4)
 
 
 _WORK: dict[str, Callable[[ModelsHandlers, State, Told, str], tuple[str, ...]]] = {
@@ -313,7 +325,9 @@ _WORK: dict[str, Callable[[ModelsHandlers, State, Told, str], tuple[str, ...]]] 
     "save": ModelsHandlers._save,
     "keep-step": ModelsHandlers._keep_step,
     "restore": ModelsHandlers._restore,
-    "remove": ModelsHandlers._remove,
+    "remove": ModelsHandlers._ask_leaving,
+    "remove-not": ModelsHandlers._ask_leaving,
+    "remove-really": ModelsHandlers._remove,
     "empty": ModelsHandlers._empty,
     "empty-not": ModelsHandlers._empty,
     "empty-really": ModelsHandlers._empty,

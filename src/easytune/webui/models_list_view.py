@@ -10,10 +10,14 @@ from easytune.services.registry_entry import KINDS, SORTS, STAGES, Entry, Listin
 from easytune.services.trash import Trashed
 from easytune.webui import data_figures as figures
 
-COLUMNS = ("version", "stage", "loss", "forgetting", "created")
+COLUMNS = ("version", "stage", "held_out_loss", "forgetting", "created")
 PAGE = 100
 """Versions on one page: more than that nobody reads, and a browser takes long to draw them."""
 _MOST_TAGS = 4
+_TRASH = {
+    "restore": "restore", "remove": "remove", "remove_really": "remove-really",
+    "keep": "remove-not",
+}  # fmt: skip
 
 
 def filters(found: Listing, chosen: dict[str, str], lang: str) -> str:
@@ -59,8 +63,8 @@ def table(found: Listing, first: int, shown: str, picked: Sequence[str], lang: s
     )
 
 
-def trash(there: Sequence[Trashed], asking: bool, lang: str) -> str:
-    """Return what is in the trash; `asking` whether all of it shall go for good."""
+def trash(there: Sequence[Trashed], asking: bool, leaving: str, lang: str) -> str:
+    """Return what is in the trash; `asking` whether all of it shall go for good, or `leaving`."""
     if not there:
         return figures.empty(t("models.trash.empty", lang))
     size = quantities.size(sum(one.bytes for one in there))
@@ -76,7 +80,7 @@ def trash(there: Sequence[Trashed], asking: bool, lang: str) -> str:
         f"<th>{escape(t(f'models.fact.{name}', lang))}</th>"
         for name in ("version", "kind", "size", "deleted")
     )
-    rows = "".join(_trashed(one, lang) for one in there)
+    rows = "".join(_trashed(one, one.id == leaving, lang) for one in there)
     return (
         f'<div class="models-trash-head"><b>{escape(t("models.trash.total", lang, **facts))}</b>'
         f'<span class="work-buttons">{button}</span></div>'
@@ -132,6 +136,8 @@ def _named(entry: Entry, lang: str) -> str:
     tags = "".join(
         f'<span class="work-tag">{escape(tag)}</span>' for tag in entry.tags[:_MOST_TAGS]
     )
+    if more := entry.tags[_MOST_TAGS:]:
+        tags += f'<small title="{escape(", ".join(more), quote=True)}">+{len(more)}</small>'
     mark = ""
     if entry.is_current:
         mark = f'<span class="models-current">{escape(t("models.current", lang))}</span>'
@@ -156,9 +162,11 @@ def _buttons(entry: Entry, is_picked: bool, lang: str) -> str:
     )
 
 
-def _trashed(one: Trashed, lang: str) -> str:
-    buttons = figures.button("restore", t("models.act.restore", lang), id=one.id)
-    buttons += figures.button("remove", t("models.act.remove", lang), id=one.id)
+def _trashed(one: Trashed, is_leaving: bool, lang: str) -> str:
+    works = ("remove_really", "keep") if is_leaving else ("restore", "remove")
+    buttons = "".join(
+        figures.button(_TRASH[work], t(f"models.act.{work}", lang), id=one.id) for work in works
+    )
     cells = [
         escape(one.title), escape(t(f"models.kind.{one.kind}", lang)), quantities.size(one.bytes),
         f"{quantities.minute(one.at)} {escape(one.who)}",
