@@ -139,6 +139,7 @@ HARMLESS = {
     "thinking": "{% for m in messages %}{% set c = m['content'] %}{% if '</think>' in c %}"
                 "{% set c = c.split('</think>')[-1].lstrip('\\n') %}{% endif %}"
                 "{{ '<|' + m['role'] + '|>' + c }}{% endfor %}",
+    "private names": "{% for m in messages %}{% set _args = m['content'] %}{{ _args }}{% endfor %}",
     "alternating": "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
                    "{{ raise_exception('Conversation roles must alternate user/assistant') }}"
                    "{% endif %}[INST] {{ m['content']|trim }} [/INST]{% endfor %}",

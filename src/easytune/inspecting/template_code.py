@@ -49,7 +49,8 @@ def _of_node(node: nodes.Node, own: frozenset[str]) -> Iterator[Danger]:
             yield from _item(arg)
         case nodes.Name(name=name, ctx="load") if name in _NAMES and name not in own:
             yield "template_name", "critical", name
-        case nodes.Name(name=name) if _PRIVATE.search(name):
+        # A variable that the template itself sets may well be called `_args`.
+        case nodes.Name(name=name) if "__" in name or (name[0] == "_" and name not in own):
             yield "template_name", "critical", name
         case nodes.Filter():
             yield from _filter(node)
