@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from easytune.api.bodies import Body
 from easytune.api.estimate_bodies import Said
 from easytune.deployment import DeployConfig
-from easytune.i18n import t
 from easytune.services.deployment_checks import CheckStory
 from easytune.services.deployment_evidence import State
 from easytune.services.deployments import DeploymentStory
@@ -127,7 +126,4 @@ class DeploymentLog(BaseModel):
 
 
 def _said(failure: tuple[str, dict[str, Any]] | None, lang: str) -> Said | None:
-    if failure is None:
-        return None
-    code, values = failure
-    return Said(code=code, message=t(f"error.{code}", lang, **values))
+    return Said.failure(*failure, lang) if failure else None

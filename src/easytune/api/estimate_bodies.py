@@ -29,8 +29,12 @@ class Said(BaseModel):
     @classmethod
     def error(cls, error: EasyTuneError, lang: str) -> "Said":
         """Return an error in words."""
-        code = error.code()
-        return cls(code=code, message=t(f"error.{code}", lang, **error.values))
+        return cls.failure(error.code(), error.values, lang)
+
+    @classmethod
+    def failure(cls, code: str, values: dict[str, Any], lang: str) -> "Said":
+        """Return a recorded failure in words."""
+        return cls(code=code, message=t(f"error.{code}", lang, **values))
 
     @classmethod
     def notice(cls, notice: Notice, lang: str) -> "Said":
@@ -208,7 +212,6 @@ class CheckOut(BaseModel):
     def of(cls, story: CheckStory, lang: str) -> "CheckOut":
         """Return a check as calls get it."""
         failed = story.failure
-        said = t(f"error.{failed.code}", lang, **failed.values) if failed else ""
         plain = ("id", "state", "phase", "given_fits", "total_seconds", "total_steps",
                  "tokens_per_second", "range_curve", "suggested_rate", "steady_curve")  # fmt: skip
         return cls(
@@ -216,7 +219,7 @@ class CheckOut(BaseModel):
             trials=[TrialOut.of(trial, lang) for trial in story.trials],
             fits=TrialOut.of(story.fits, lang) if story.fits else None,
             warnings=[Said.notice(notice, lang) for notice in story.warnings],
-            failure=Said(code=failed.code, message=said) if failed else None,
+            failure=Said.failure(failed.code, failed.values, lang) if failed else None,
         )
 
 

@@ -1,12 +1,12 @@
 """What calls about evaluations send and get."""
 
-from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel
 
 from easytune.api.bodies import Body
 from easytune.api.estimate_bodies import Said
+from easytune.api.job_bodies import FoundModelOut, JobLine, JobOut
 from easytune.evaluation import EvaluateConfig
 from easytune.evaluation_files import (
     Benchmarked,
@@ -19,7 +19,6 @@ from easytune.evaluation_files import (
     Result,
     TestSet,
 )
-from easytune.found_model import FoundModel
 from easytune.i18n import t
 from easytune.scoring import sentence
 from easytune.services.evaluation_story import EvaluationStory
@@ -33,37 +32,10 @@ class EvaluationIn(Body):
     config: EvaluateConfig = EvaluateConfig()
 
 
-class StopIn(Body):
-    """How an evaluation shall end."""
-
-    now: bool = False
-
-
-class CandidateOut(BaseModel):
-    """One of the models."""
-
-    id: str
-    title: str
-    kind: str
-    base: str
-    fingerprint: str
-    run: str | None
-    step: int | None
-
-    @classmethod
-    def of(cls, candidate: FoundModel) -> "CandidateOut":
-        """Return a model as calls get it: without where it lies on this machine."""
-        return cls(**candidate.model_dump(include=set(cls.model_fields)))
-
-
-class EvaluationLine(BaseModel):
+class EvaluationLine(JobLine):
     """One line of the list."""
 
-    id: str
-    name: str
-    state: str
-    created: datetime
-    candidates: list[CandidateOut]
+    candidates: list[FoundModelOut]
     sets: list[str]
 
     @classmethod
@@ -75,7 +47,7 @@ class EvaluationLine(BaseModel):
             name=summary.name,
             state=summary.state,
             created=summary.created,
-            candidates=[CandidateOut.of(one) for one in order.candidates],
+            candidates=[FoundModelOut.of(one) for one in order.candidates],
             sets=list(order.config.test.datasets),
         )
 
@@ -86,43 +58,25 @@ class EvaluationsOut(BaseModel):
     evaluations: list[EvaluationLine]
 
 
-class EvaluationOut(BaseModel):
+class EvaluationOut(JobOut):
     """How an evaluation stands."""
 
-    id: str
-    name: str
-    state: str
-    phase: str
-    done: int
-    total: int
     rows_per_second: float | None
     seconds_left: float | None
-    queue_position: int | None
     batch_size: int | None
-    candidates: list[CandidateOut]
+    candidates: list[FoundModelOut]
     config: EvaluateConfig
-    notices: list[Said]
-    failure: Said | None
     has_result: bool
-    started_at: datetime | None
-    ended_at: datetime | None
 
     @classmethod
-    def of(cls, story: EvaluationStory, lang: str) -> "EvaluationOut":
+    def of(cls, story: EvaluationStory, lang: str) -> Self:
         """Return the story of an evaluation as calls get it."""
-        failed = story.failure
-        said = t(f"error.{failed.code}", lang, **failed.values) if failed else ""
-        plain = ("id", "name", "state", "phase", "done", "total", "rows_per_second",
-                 "seconds_left", "queue_position", "batch_size", "started_at",
-                 "ended_at")  # fmt: skip
-        return cls(
-            **{name: getattr(story, name) for name in plain},
-            candidates=[CandidateOut.of(one) for one in story.order.candidates],
+        return cls.told(
+            story, lang,
+            candidates=[FoundModelOut.of(one) for one in story.order.candidates],
             config=story.order.config,
-            notices=[Said.notice(notice, lang) for notice in story.notices],
-            failure=Said(code=failed.code, message=said) if failed else None,
             has_result=story.result is not None,
-        )
+        )  # fmt: skip
 
 
 class ScoredOut(BaseModel):
@@ -141,7 +95,7 @@ class ResultOut(BaseModel):
 
     id: str
     state: str
-    candidates: list[CandidateOut]
+    candidates: list[FoundModelOut]
     sets: list[TestSet]
     scores: list[ScoredOut]
     signatures: dict[str, str]
@@ -160,7 +114,7 @@ class ResultOut(BaseModel):
         return cls(
             id=story.id,
             state=story.state,
-            candidates=[CandidateOut.of(one) for one in story.order.candidates],
+            candidates=[FoundModelOut.of(one) for one in story.order.candidates],
             scores=[ScoredOut(sentence=sentence(one, lang), **dict(one)) for one in result.scores],
             findings=[_finding(one, lang) for one in result.findings],
             **{name: getattr(result, name) for name in plain},

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from easytune.api import job_routes
 from easytune.api.evaluation_bodies import (
     EvaluationIn,
     EvaluationLine,
@@ -12,8 +13,8 @@ from easytune.api.evaluation_bodies import (
     EvaluationsOut,
     EvaluationTableOut,
     ResultOut,
-    StopIn,
 )
+from easytune.api.job_routes import Limit
 from easytune.api.languages import preferred
 from easytune.api.services import Services
 from easytune.evaluation_errors import EvaluationUnfinished
@@ -22,7 +23,6 @@ from easytune.services.evaluation_report import MEDIA, Form
 from easytune.services.evaluations import Evaluations
 
 PATH = "/api/evaluations"
-MOST_LISTED = 1000
 MOST_COMPARED = 16
 Ids = Annotated[list[str], Query(min_length=1, max_length=MOST_COMPARED)]
 
@@ -32,6 +32,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["evaluations"])
     _add_work(routes, services)
     _add_results(routes, services.evaluations)
+    job_routes.add(routes, PATH, "evaluation", services.evaluations, EvaluationOut)
     return routes
 
 
@@ -39,9 +40,7 @@ def _add_work(routes: APIRouter, services: Services) -> None:
     evaluations = services.evaluations
 
     @routes.get(PATH)
-    def list_evaluations(
-        search: str = "", limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 200
-    ) -> EvaluationsOut:
+    def list_evaluations(search: str = "", limit: Limit = 200) -> EvaluationsOut:
         found = evaluations.list(search)[:limit]
         return EvaluationsOut(evaluations=[EvaluationLine.of(one) for one in found])
 
@@ -51,19 +50,9 @@ def _add_work(routes: APIRouter, services: Services) -> None:
             services.model(name)
         return _shown(evaluations, evaluations.submit(asked.config), request)
 
-    @routes.post(PATH + "/{id}/stop")
-    def stop_evaluation(id: str, asked: StopIn, request: Request) -> EvaluationOut:
-        evaluations.stop(id, now=asked.now)
-        return _shown(evaluations, id, request)
-
     @routes.post(PATH + "/{id}/resume", status_code=202)
     def resume_evaluation(id: str, request: Request) -> EvaluationOut:
         return _shown(evaluations, evaluations.resume(id), request)
-
-    @routes.delete(PATH + "/{id}", status_code=204)
-    def delete_evaluation(id: str) -> Response:
-        evaluations.delete(id)
-        return Response(status_code=204)
 
 
 def _add_results(routes: APIRouter, evaluations: Evaluations) -> None:
@@ -71,10 +60,6 @@ def _add_results(routes: APIRouter, evaluations: Evaluations) -> None:
     @routes.get(PATH + "/compare")
     def compare_evaluations(ids: Ids) -> EvaluationTableOut:
         return EvaluationTableOut.of(evaluations.compare(ids))
-
-    @routes.get(PATH + "/{id}")
-    def read_evaluation(id: str, request: Request) -> EvaluationOut:
-        return _shown(evaluations, id, request)
 
     @routes.get(PATH + "/{id}/result")
     def read_result(id: str, request: Request) -> ResultOut:

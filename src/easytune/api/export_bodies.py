@@ -1,15 +1,14 @@
 """What calls about exports send and get."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel
 
 from easytune.api.bodies import Body
-from easytune.api.estimate_bodies import Said
+from easytune.api.job_bodies import FoundModelOut, JobLine, JobOut
 from easytune.export import ExportConfig
-from easytune.export_files import Certificate, FileFact, Parity, Source
-from easytune.i18n import t
+from easytune.export_files import Certificate, FileFact, Parity
 from easytune.services import export_sheet
 from easytune.services.export_story import ExportStory
 from easytune.services.exports import ExportSummary
@@ -21,32 +20,16 @@ class ExportIn(Body):
     config: ExportConfig = ExportConfig()
 
 
-class SourceOut(BaseModel):
+class SourceOut(FoundModelOut):
     """One of the models."""
 
-    id: str
-    title: str
-    kind: str
-    base: str
-    fingerprint: str
     base_fingerprint: str
-    run: str | None
-    step: int | None
     weight: float
 
-    @classmethod
-    def of(cls, source: Source) -> "SourceOut":
-        """Return a model as calls get it: without where it lies on this machine."""
-        return cls(**source.model_dump(include=set(cls.model_fields)))
 
-
-class ExportLine(BaseModel):
+class ExportLine(JobLine):
     """One line of the list."""
 
-    id: str
-    name: str
-    state: str
-    created: datetime
     target: str
     sources: list[SourceOut]
 
@@ -69,43 +52,25 @@ class ExportsOut(BaseModel):
     exports: list[ExportLine]
 
 
-class ExportOut(BaseModel):
+class ExportOut(JobOut):
     """How an export stands."""
 
-    id: str
-    name: str
-    state: str
-    phase: str
-    done: int
-    total: int
     bytes_per_second: float | None
     seconds_left: float | None
-    queue_position: int | None
     sources: list[SourceOut]
     config: ExportConfig
-    notices: list[Said]
-    failure: Said | None
     has_certificate: bool
     is_model: bool
-    started_at: datetime | None
-    ended_at: datetime | None
 
     @classmethod
-    def of(cls, story: ExportStory, lang: str) -> "ExportOut":
+    def of(cls, story: ExportStory, lang: str) -> Self:
         """Return the story of an export as calls get it."""
-        failed = story.failure
-        said = t(f"error.{failed.code}", lang, **failed.values) if failed else ""
-        plain = ("id", "name", "state", "phase", "done", "total", "bytes_per_second",
-                 "seconds_left", "queue_position", "is_model", "started_at",
-                 "ended_at")  # fmt: skip
-        return cls(
-            **{name: getattr(story, name) for name in plain},
+        return cls.told(
+            story, lang,
             sources=[SourceOut.of(one) for one in story.order.sources],
             config=story.order.config,
-            notices=[Said.notice(notice, lang) for notice in story.notices],
-            failure=Said(code=failed.code, message=said) if failed else None,
             has_certificate=story.certificate is not None,
-        )
+        )  # fmt: skip
 
 
 class CertificateOut(BaseModel):

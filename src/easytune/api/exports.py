@@ -1,18 +1,16 @@
 """The routes about exports: start, status, certificate, files, stop."""
 
-from typing import Annotated
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse
 
-from fastapi import APIRouter, Query, Request
-from starlette.responses import FileResponse, Response
-
-from easytune.api.evaluation_bodies import StopIn
+from easytune.api import job_routes
 from easytune.api.export_bodies import CertificateOut, ExportIn, ExportLine, ExportOut, ExportsOut
+from easytune.api.job_routes import Limit
 from easytune.api.languages import preferred
 from easytune.api.services import Services
 from easytune.services.exports import Exports
 
 PATH = "/api/exports"
-MOST_LISTED = 1000
 
 
 def router(services: Services) -> APIRouter:
@@ -20,6 +18,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["exports"])
     _add_work(routes, services)
     _add_results(routes, services.exports)
+    job_routes.add(routes, PATH, "export", services.exports, ExportOut)
     return routes
 
 
@@ -27,9 +26,7 @@ def _add_work(routes: APIRouter, services: Services) -> None:
     exports = services.exports
 
     @routes.get(PATH)
-    def list_exports(
-        search: str = "", limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 200
-    ) -> ExportsOut:
+    def list_exports(search: str = "", limit: Limit = 200) -> ExportsOut:
         return ExportsOut(exports=[ExportLine.of(one) for one in exports.list(search)[:limit]])
 
     @routes.post(PATH, status_code=202)
@@ -38,26 +35,12 @@ def _add_work(routes: APIRouter, services: Services) -> None:
             services.model(name)
         return _shown(exports, exports.submit(asked.config), request)
 
-    @routes.post(PATH + "/{id}/stop")
-    def stop_export(id: str, asked: StopIn, request: Request) -> ExportOut:
-        exports.stop(id, now=asked.now)
-        return _shown(exports, id, request)
-
     @routes.post(PATH + "/{id}/resume", status_code=202)
     def resume_export(id: str, request: Request) -> ExportOut:
         return _shown(exports, exports.resume(id), request)
 
-    @routes.delete(PATH + "/{id}", status_code=204)
-    def delete_export(id: str) -> Response:
-        exports.delete(id)
-        return Response(status_code=204)
-
 
 def _add_results(routes: APIRouter, exports: Exports) -> None:
-    @routes.get(PATH + "/{id}")
-    def read_export(id: str, request: Request) -> ExportOut:
-        return _shown(exports, id, request)
-
     @routes.get(PATH + "/{id}/certificate")
     def read_certificate(id: str, request: Request) -> CertificateOut:
         certificate = exports.certificate(id)

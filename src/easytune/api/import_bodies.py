@@ -1,11 +1,11 @@
 """What calls about imports send and get."""
 
-from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
 from easytune.api.bodies import Body
+from easytune.api.job_bodies import JobLine, JobOut
 from easytune.inspection_files import Finding
 from easytune.services import inspection_sheet
 from easytune.services.inspection_story import InspectionStory
@@ -44,13 +44,9 @@ class FindingOut(BaseModel):
         return cls(message=message, **content)
 
 
-class ImportLine(BaseModel):
+class ImportLine(JobLine):
     """One line of the list."""
 
-    id: str
-    name: str
-    state: str
-    created: datetime
     source: str
 
     @classmethod
@@ -66,16 +62,9 @@ class ImportsOut(BaseModel):
     imports: list[ImportLine]
 
 
-class ImportOut(BaseModel):
+class ImportOut(JobOut):
     """How the check of an import stands, and what it has found so far."""
 
-    id: str
-    name: str
-    state: str
-    phase: str
-    done: int
-    total: int
-    queue_position: int | None
     verdict: str
     decision: str
     imported: str
@@ -86,23 +75,12 @@ class ImportOut(BaseModel):
     report: dict[str, Any]
 
     @classmethod
-    def of(cls, story: InspectionStory, lang: str) -> "ImportOut":
+    def of(cls, story: InspectionStory, lang: str) -> Self:
         """Return a check as calls get it."""
         found = story.inspection
-        return cls(
-            id=story.id,
-            name=story.name,
-            state=story.state,
-            phase=story.phase,
-            done=story.done,
-            total=story.total,
-            queue_position=story.queue_position,
-            verdict=story.verdict,
-            decision=story.decision,
-            imported=story.imported,
-            can_import=story.can_import,
-            can_convert=story.can_convert,
+        return cls.told(
+            story, lang,
             findings=[FindingOut.of(one, lang) for one in found.all_findings],
             unseen=list(inspection_sheet.sheet(story, lang).unseen),
             report=found.model_dump(mode="json", exclude={"findings": True, "base": {"folder"}}),
-        )
+        )  # fmt: skip

@@ -1,21 +1,18 @@
 """The routes about imports: check, read, accept, convert, discard."""
 
 from pathlib import Path
-from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from fastapi import APIRouter, Request
 
-from easytune.api import uploads
-from easytune.api.evaluation_bodies import StopIn
+from easytune.api import job_routes, uploads
 from easytune.api.import_bodies import AcceptIn, ImportIn, ImportLine, ImportOut, ImportsOut
+from easytune.api.job_routes import Limit
 from easytune.api.languages import preferred
 from easytune.api.services import Services
 from easytune.services.inspections import Inspections
 
 PATH = "/api/imports"
-MOST_LISTED = 1000
 
 
 def router(services: Services) -> APIRouter:
@@ -23,6 +20,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["imports"])
     _add_checks(routes, services)
     _add_decisions(routes, services.inspections)
+    job_routes.add(routes, PATH, "import", services.inspections, ImportOut)
     return routes
 
 
@@ -30,9 +28,7 @@ def _add_checks(routes: APIRouter, services: Services) -> None:
     inspections = services.inspections
 
     @routes.get(PATH)
-    def list_imports(
-        search: str = "", limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 200
-    ) -> ImportsOut:
+    def list_imports(search: str = "", limit: Limit = 200) -> ImportsOut:
         found = inspections.list(search)[:limit]
         return ImportsOut(imports=[ImportLine.of(one) for one in found])
 
@@ -49,10 +45,6 @@ def _add_checks(routes: APIRouter, services: Services) -> None:
         made = await _uploaded(request, services)
         return await to_thread.run_sync(_shown, inspections, made, request)
 
-    @routes.get(PATH + "/{id}")
-    def read_import(id: str, request: Request) -> ImportOut:
-        return _shown(inspections, id, request)
-
 
 def _add_decisions(routes: APIRouter, inspections: Inspections) -> None:
     @routes.post(PATH + "/{id}/accept")
@@ -68,16 +60,6 @@ def _add_decisions(routes: APIRouter, inspections: Inspections) -> None:
     def discard_import(id: str, request: Request) -> ImportOut:
         inspections.discard(id)
         return _shown(inspections, id, request)
-
-    @routes.post(PATH + "/{id}/stop")
-    def stop_import(id: str, asked: StopIn, request: Request) -> ImportOut:
-        inspections.stop(id, now=asked.now)
-        return _shown(inspections, id, request)
-
-    @routes.delete(PATH + "/{id}", status_code=204)
-    def delete_import(id: str) -> Response:
-        inspections.delete(id)
-        return Response(status_code=204)
 
 
 async def _uploaded(request: Request, services: Services) -> str:
