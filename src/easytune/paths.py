@@ -1,6 +1,7 @@
 """Where things lie on this machine. The only module that reads the environment for folders."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -29,56 +30,30 @@ def caches() -> Path:
     return (Path(chosen) if chosen else Path.home() / ".cache") / "easytune"
 
 
-def runs(home_folder: Path) -> Path:
-    """Return the folder with one folder per run."""
-    return home_folder / "runs"
+def _below(name: str) -> Callable[[Path], Path]:
+    """Return what gives a folder below a home."""
+    return lambda home_folder: home_folder / name
 
 
-def checks(home_folder: Path) -> Path:
-    """Return the folder with one folder per launch check."""
-    return home_folder / "checks"
-
-
-def evaluations(home_folder: Path) -> Path:
-    """Return the folder with one folder per evaluation."""
-    return home_folder / "evaluations"
-
-
-def models(home_folder: Path) -> Path:
-    """Return the folder where people put base models of their own."""
-    return home_folder / "models"
-
-
-def exports(home_folder: Path) -> Path:
-    """Return the folder with exported models."""
-    return home_folder / "exports"
-
-
-def tokens(home_folder: Path) -> Path:
-    """Return the folder with datasets in tokens, kept so that they need not be made again."""
-    return home_folder / "tokens"
-
-
-def hosts(home_folder: Path) -> Path:
-    """Return the folder with the logs of the processes that hold models."""
-    return home_folder / "hosts"
-
-
-def inspections(home_folder: Path) -> Path:
-    """Return the folder with one folder per check of an import."""
-    return home_folder / "inspections"
-
-
-def imports(home_folder: Path) -> Path:
-    """Return the folder with models and adapters that came from elsewhere."""
-    return home_folder / "imports"
-
-
-def trash(home_folder: Path) -> Path:
-    """Return the folder with what was deleted and can still be put back."""
-    return home_folder / "trash"
-
-
-def deployments(home_folder: Path) -> Path:
-    """Return the folder with one folder per server that was deployed."""
-    return home_folder / "deployments"
+runs = _below("runs")
+"""One folder per run."""
+checks = _below("checks")
+"""One folder per launch check."""
+evaluations = _below("evaluations")
+"""One folder per evaluation."""
+models = _below("models")
+"""Base models that people put there themselves."""
+exports = _below("exports")
+"""Exported models, a folder each."""
+tokens = _below("tokens")
+"""Datasets in tokens, kept so that they need not be made again."""
+hosts = _below("hosts")
+"""Logs of the processes that hold models."""
+inspections = _below("inspections")
+"""One folder per check of an import."""
+imports = _below("imports")
+"""Models and adapters that came from elsewhere."""
+trash = _below("trash")
+"""What was deleted and can still be put back."""
+deployments = _below("deployments")
+"""One folder per server that was deployed."""
