@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
+from easytune import job
 from easytune.deployment import DeployConfig
 from easytune.export import ExportConfig
 from easytune.export_files import ExportOrder, Source
@@ -111,7 +111,7 @@ class CheckFolder(JobFolder):
 
     def order(self) -> CheckOrder:
         """Return what is asked for. Raises OSError, ValueError or YAMLError."""
-        return CheckOrder.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
+        return CheckOrder.model_validate(job.parsed(self.job))
 
     def take_key(self) -> str:
         """Return the key and remove its file; empty without one."""
@@ -163,4 +163,4 @@ class DeploymentFolder(JobFolder):
 
     def deployment(self) -> Deployment:
         """Return what is served. Raises OSError, ValueError or YAMLError for a damaged file."""
-        return Deployment.model_validate(yaml.safe_load(self.order.read_text(encoding="utf-8")))
+        return Deployment.model_validate(job.parsed(self.order))

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
+from easytune import job
 from easytune.evaluation import EvaluateConfig
 from easytune.found_model import FoundModel
 from easytune.job import JobFolder, Record, installed_versions
@@ -260,7 +260,7 @@ class EvaluationFolder(JobFolder):
 
     def order(self) -> Order:
         """Return what was asked for. Raises OSError, YAMLError, ValidationError."""
-        return Order.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
+        return Order.model_validate(job.parsed(self.job))
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
-import yaml
 from pydantic import Field, ValidationError
 
-from easytune import records
+from easytune import job, records
 from easytune.export import ExportConfig, Target, options
 from easytune.found_model import FoundModel
 from easytune.job import JobFolder, Record, installed_versions
@@ -229,7 +228,7 @@ class ExportFolder(JobFolder):
 
     def order(self) -> ExportOrder:
         """Return what was asked for. Raises OSError, YAMLError, ValidationError."""
-        return ExportOrder.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
+        return ExportOrder.model_validate(job.parsed(self.job))
 
     def certificate(self) -> Certificate | None:
         """Return what came of it; None before the gate has spoken."""

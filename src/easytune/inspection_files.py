@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
+from easytune import job
 from easytune.job import JobFolder, Record, installed_versions
 
 Severity = Literal["critical", "high", "medium", "note"]
@@ -252,7 +252,7 @@ class InspectionFolder(JobFolder):
 
     def order(self) -> InspectionOrder:
         """Return what was asked for. Raises OSError, YAMLError, ValidationError."""
-        return InspectionOrder.model_validate(yaml.safe_load(self.job.read_text(encoding="utf-8")))
+        return InspectionOrder.model_validate(job.parsed(self.job))
 
 
 def verdict_of(findings: tuple[Finding, ...]) -> Verdict:

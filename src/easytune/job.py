@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -153,8 +153,13 @@ class JobFolder:
         return False
 
     def read(self) -> Job:
-        """Return the job that was asked for."""
-        return Job.model_validate(yaml.load(self.job.read_text(encoding="utf-8"), _LOADER))
+        """Return the job that was asked for. Raises OSError, YAMLError, ValidationError."""
+        return Job.model_validate(parsed(self.job))
+
+
+def parsed(order: Path) -> Any:
+    """Return the content of an order that the app has written. Raises OSError, YAMLError."""
+    return yaml.load(order.read_text(encoding="utf-8"), _LOADER)
 
 
 def create(runs: Path, job: Job) -> JobFolder:
