@@ -54,20 +54,9 @@ def valid(folder: Path) -> list[Path]:
     return sorted(found, key=step_of, reverse=True)
 
 
-def newest_valid(folder: Path) -> Path | None:
-    """Return the whole checkpoint with the highest step, or None."""
-    candidates = sorted(sealed(folder), key=_claimed_step, reverse=True)
-    return next((child for child in candidates if _is_valid(child)), None)
-
-
 def sealed(folder: Path) -> list[Path]:
     """Return the checkpoints below `folder` that claim to be whole, unchecked, in no order."""
     return [path.parent for path in folder.glob(f"checkpoint-*/{MANIFEST}")]
-
-
-def _claimed_step(folder: Path) -> int:
-    step = folder.name.rpartition("-")[2]
-    return int(step) if step.isdigit() else -1
 
 
 def _is_valid(folder: Path) -> bool:

@@ -41,14 +41,13 @@ def cut(path: Path) -> None:
 @pytest.mark.parametrize("name", [*FILES, checkpoints.MANIFEST])
 def test_harm_to_any_file_is_found(tmp_path: Path, name: str, harm: Callable[[Path], None]) -> None:
     older, newer = make(tmp_path, 9), make(tmp_path, 10)
-    assert checkpoints.newest_valid(tmp_path) == newer
+    assert checkpoints.valid(tmp_path) == [newer, older]
     harm(newer / name)
     if name == checkpoints.MANIFEST and harm is flip_a_bit:
         # A flipped bit in a manifest shows as a wrong sum or as broken JSON, if it matters at all.
         (newer / name).write_text((newer / name).read_text(errors="replace")[1:])
     with pytest.raises(CheckpointInvalid):
         checkpoints.verify(newer)
-    assert checkpoints.newest_valid(tmp_path) == older
     assert checkpoints.valid(tmp_path) == [older]
 
 
@@ -79,4 +78,4 @@ def test_the_newest_is_found_by_step_not_by_name(tmp_path: Path) -> None:
 
 
 def test_no_folder_means_no_checkpoint(tmp_path: Path) -> None:
-    assert checkpoints.newest_valid(tmp_path / "none") is None
+    assert checkpoints.valid(tmp_path / "none") == []

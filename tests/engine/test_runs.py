@@ -138,8 +138,7 @@ def test_stop_finishes_the_step_saves_and_can_be_gone_on_from_exactly(
     assert stopped.end.kind == "stopped"
     assert 7 <= stopped.end.step < 5000
     assert (stopped.folder.adapter / "adapter_model.safetensors").is_file()
-    checkpoint = checkpoints.newest_valid(stopped.folder.checkpoints)
-    assert checkpoint is not None
+    checkpoint = checkpoints.valid(stopped.folder.checkpoints)[0]
     assert checkpoints.step_of(checkpoint) == stopped.end.step
     longer = endless.changed(schedule__max_steps=stopped.end.step + 4)
     resumed = train(longer, resume_from=str(checkpoint))
@@ -193,8 +192,7 @@ def test_divergence_fails_and_keeps_a_finite_checkpoint(
     reported = [step.step for step in ran.of(Step)]
     assert 1 <= len(reported) < 6
     assert ran.end.values["step"] == reported[-1] + 1
-    checkpoint = checkpoints.newest_valid(ran.folder.checkpoints)
-    assert checkpoint is not None
+    checkpoint = checkpoints.valid(ran.folder.checkpoints)[0]
     assert checkpoints.step_of(checkpoint) == reported[-1]
     saved = load_file(checkpoint / "adapter_model.safetensors")
     assert all(bool(tensor.isfinite().all()) for tensor in saved.values())
@@ -257,8 +255,7 @@ def test_only_the_newest_checkpoints_and_the_best_are_kept(
 
 def test_a_damaged_checkpoint_is_refused(train: Train, config: TrainConfig) -> None:
     first = train(config)
-    checkpoint = checkpoints.newest_valid(first.folder.checkpoints)
-    assert checkpoint is not None
+    checkpoint = checkpoints.valid(first.folder.checkpoints)[0]
     (checkpoint / "optimizer.pt").write_bytes(b"half")
     again = train(config, resume_from=str(checkpoint))
     assert again.code == 1

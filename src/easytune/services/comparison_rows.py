@@ -65,11 +65,6 @@ class ComparisonRows:
         wanted = " ".join(title.split()) or (title_of(first.prompt) if first else "")
         self.changed(comparison).title = wanted
 
-    def put_columns(self, comparison: str, columns: Sequence[Column]) -> None:
-        """Replace the columns by the same ones, with more known about them."""
-        found = self.changed(comparison)
-        found.columns = _COLUMNS.dump_python(tuple(columns), mode="json")
-
     def delete(self, comparison: str) -> None:
         """Delete a comparison with all that belongs to it. Raises ComparisonMissing."""
         self._session.delete(self.row(comparison))

@@ -81,11 +81,6 @@ class Flow:
 
         return np.flatnonzero(~self.unusable)
 
-    @property
-    def is_partial(self) -> bool:
-        """Tell whether only the beginning of the version is looked at."""
-        return self.share < 1
-
     def close(self) -> None:
         """Give the room of changed rows back."""
         self.spool.close()
