@@ -72,7 +72,7 @@ def _sentences(certificate: Certificate, lang: str) -> Iterator[str]:
         yield t("export.sentence.files", lang, format=certificate.number_format, **values)
     if certificate.continues:
         how = "kept" if certificate.kept else "again"
-        yield t(f"export.sentence.continued_{how}", lang, files=len(certificate.kept))
+        yield t(f"export.sentence.continued.{how}", lang, files=len(certificate.kept))
 
 
 def _departures(certificate: Certificate, lang: str) -> Iterator[str]:
