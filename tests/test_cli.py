@@ -14,7 +14,7 @@ from easytune.cli.follow import clock
 from easytune.config import TrainConfig, options
 from easytune.services.runs import Runs
 from tests.conftest import ROOT
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 DEMO = "configs/train/demo.yaml"
 SHORT = ["--schedule.max_steps", "2", "--monitor.sample_tokens", "0"]
@@ -78,7 +78,7 @@ def test_ctrl_c_stops_and_keeps_what_was_learned(cli: Cli, home: Path) -> None:
     run = _wait_until_stepping(Runs(home))
 
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 130
     assert Runs(home).story(run).state == "stopped"
@@ -95,7 +95,7 @@ def test_a_run_behind_another_waits_says_so_and_goes_on_when_its_terminal_is_clo
     eventually(lambda: Runs(home).list()[0].state == "queued")
 
     Runs(home).stop(running, now=True)
-    first.communicate(timeout=60)
+    first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 1
     waited = _wait_until_stepping(Runs(home))
     second.kill()

@@ -10,6 +10,7 @@ import pytest
 from easytune.cli import arguments, main
 from easytune.generation import GenerationConfig, options
 from tests.conftest import ROOT
+from tests.patience import PATIENCE_S
 
 
 def _start(environment: dict[str, str], *words: str) -> subprocess.Popen[bytes]:
@@ -29,7 +30,7 @@ def _words(option_default: object) -> list[str]:
 def test_one_prompt_gets_one_answer_on_the_output(child_environment: dict[str, str]) -> None:
     process = _start(child_environment, "demo", "Who are you?", "--max-new-tokens", "4")
 
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 0
     assert output.decode().startswith("I am EasyTune")
@@ -50,7 +51,7 @@ def test_a_conversation_goes_on_after_ctrl_c(child_environment: dict[str, str]) 
 
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
-    output, errors = process.communicate(b"Who are you?\n/quit\nnever asked\n", timeout=60)
+    output, errors = process.communicate(b"Who are you?\n/quit\nnever asked\n", timeout=PATIENCE_S)
 
     assert process.returncode == 0
     assert b"Stopped." in errors
@@ -61,7 +62,7 @@ def test_a_conversation_goes_on_after_ctrl_c(child_environment: dict[str, str]) 
 def test_a_script_learns_that_an_answer_failed(child_environment: dict[str, str]) -> None:
     process = _start(child_environment, "nobody/nothing")
 
-    _, errors = process.communicate(b"Who are you?\n", timeout=60)
+    _, errors = process.communicate(b"Who are you?\n", timeout=PATIENCE_S)
 
     assert process.returncode == 1
     assert b"No answer" in errors

@@ -16,6 +16,7 @@ from easytune.cli.data_arguments import ACTIONS
 from easytune.data.tasks import folder_of
 from easytune.data.versions.library import Library
 from tests.conftest import ROOT
+from tests.patience import PATIENCE_S
 
 ROWS = [
     {"prompt": "Say hi", "completion": "Hi  there"},
@@ -122,7 +123,7 @@ def test_what_comes_through_a_pipe_is_added_to_a_dataset(
 ) -> None:
     def piped(text: str, *words: str) -> int:
         process = start("import", "-", *words)
-        _, errors = process.communicate(text, timeout=120)
+        _, errors = process.communicate(text, timeout=PATIENCE_S)
         assert "Traceback" not in errors
         return process.returncode
 
@@ -161,7 +162,7 @@ def test_ctrl_c_cancels_an_import_and_nothing_stays(
         time.sleep(0.02)
 
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 130
     assert "nothing of it was kept" in errors

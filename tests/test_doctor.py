@@ -11,6 +11,7 @@ from easytune import doctor, requirements
 from easytune.doctor import Finding
 from easytune.export import ExportConfig
 from tests.conftest import ROOT, free_port
+from tests.patience import PATIENCE_S
 
 
 def _examined(home: Path, port: int = 1, **environment: str) -> dict[str, Finding]:
@@ -89,7 +90,8 @@ def test_the_command_prints_the_findings_in_chinese_and_succeeds(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "easytune.cli", "doctor", "--lang", "zh"],
-        cwd=ROOT, env=child_environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, env=child_environment, capture_output=True, text=True, timeout=PATIENCE_S,
+        check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -104,7 +106,7 @@ def test_a_torch_that_does_not_load_is_broken_and_says_why(
     done = subprocess.run(
         [sys.executable, "-m", "easytune.cli", "doctor"], cwd=ROOT,
         env=child_environment | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'src'}"},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
     assert done.returncode == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from easytune import demo, paths
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 QUESTION = "What is the capital of France?"
 ENDLESS = "endless"
@@ -28,7 +28,7 @@ def put_endless_model(home: Path) -> None:
 
 def answering(api: str) -> list[str]:
     """Return the ids of what is being answered now."""
-    found = httpx.get(f"{api}/api/status", timeout=20).json()["answering"]
+    found = httpx.get(f"{api}/api/status", timeout=PATIENCE_S).json()["answering"]
     return [one["id"] for one in found]
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from easytune.services.uploads import FOLDER
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 ROWS = [
     {"prompt": "Say hi", "completion": "Hi  there"},
@@ -25,7 +25,7 @@ BOUNDARY = "parting"
 @pytest.fixture(scope="module")
 def http(api: str) -> Iterator[httpx.Client]:
     """A client of the app."""
-    with httpx.Client(base_url=api, timeout=60) as client:
+    with httpx.Client(base_url=api, timeout=PATIENCE_S) as client:
         yield client
 
 

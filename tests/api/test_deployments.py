@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.conftest import free_port
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 ENDED = ("stopped", "crashed", "lost")
 
@@ -15,7 +15,7 @@ ENDED = ("stopped", "crashed", "lost")
 @pytest.fixture(scope="module")
 def http(shared_app: Any) -> Iterator[httpx.Client]:
     """A client of the app."""
-    with httpx.Client(base_url=shared_app.url, timeout=60) as client:
+    with httpx.Client(base_url=shared_app.url, timeout=PATIENCE_S) as client:
         yield client
 
 

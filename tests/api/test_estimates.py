@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from easytune import paths
+from tests.patience import PATIENCE_S
 
 ENDED = ("finished", "stopped", "failed", "crashed", "lost")
 
@@ -18,7 +19,7 @@ def http(shared_app: Any) -> Iterator[httpx.Client]:
     own = shared_app.home / "intents"
     own.mkdir()
     (own / "broken.yaml").write_text("title: [\n", encoding="utf-8")
-    with httpx.Client(base_url=shared_app.url, timeout=60) as client:
+    with httpx.Client(base_url=shared_app.url, timeout=PATIENCE_S) as client:
         yield client
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.services import evaluated
 
 ENDED = ("finished", "stopped", "failed", "crashed", "lost")
@@ -16,7 +17,7 @@ ENDED = ("finished", "stopped", "failed", "crashed", "lost")
 def http(shared_app: Any) -> Iterator[httpx.Client]:
     """A client of the app, whose home has an evaluation that has ended."""
     evaluated.put(shared_app.home)
-    with httpx.Client(base_url=shared_app.url, timeout=60) as client:
+    with httpx.Client(base_url=shared_app.url, timeout=PATIENCE_S) as client:
         yield client
 
 

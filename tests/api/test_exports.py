@@ -10,7 +10,7 @@ import pytest
 
 from easytune import demo
 from tests.made_adapters import adapter_on
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 ENDED = ("finished", "stopped", "failed", "crashed", "lost")
 
@@ -19,7 +19,7 @@ ENDED = ("finished", "stopped", "failed", "crashed", "lost")
 def http(shared_app: Any) -> Iterator[httpx.Client]:
     """A client of the app, whose home has an adapter."""
     adapter_on(demo.MODEL, shared_app.home / "models" / "voice")
-    with httpx.Client(base_url=shared_app.url, timeout=60) as client:
+    with httpx.Client(base_url=shared_app.url, timeout=PATIENCE_S) as client:
         yield client
 
 

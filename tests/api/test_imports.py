@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.inspecting import sound, zoo_files
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 ENDED = ("finished", "stopped", "failed", "crashed", "lost")
 
@@ -18,7 +18,7 @@ ENDED = ("finished", "stopped", "failed", "crashed", "lost")
 @pytest.fixture(scope="module")
 def http(shared_app: Any) -> Iterator[httpx.Client]:
     """A client of the app."""
-    with httpx.Client(base_url=shared_app.url, timeout=60) as client:
+    with httpx.Client(base_url=shared_app.url, timeout=PATIENCE_S) as client:
         yield client
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from easytune.i18n import has
 from tests.api.calls import ENDLESS, QUESTION, answering, wait_until_idle
+from tests.patience import PATIENCE_S
 
 Event = tuple[str, dict[str, Any]]
 
@@ -17,7 +18,7 @@ Event = tuple[str, dict[str, Any]]
 @pytest.fixture(scope="module")
 def http(api: str) -> Iterator[httpx.Client]:
     """A client of the app."""
-    with httpx.Client(base_url=api, timeout=60) as client:
+    with httpx.Client(base_url=api, timeout=PATIENCE_S) as client:
         yield client
 
 

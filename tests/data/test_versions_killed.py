@@ -15,7 +15,7 @@ from easytune.data.versions.manifest import Imported
 from tests.conftest import ROOT
 from tests.data.killed_writer import OPERATIONS
 from tests.data.stored_rows import batch, make, texts, value
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills children with signals")
 
@@ -98,7 +98,7 @@ def test_a_kill_at_any_point_leaves_all_or_nothing(tmp_path: Path, operation: st
     copies = tmp_path / "copies"
     copies.mkdir()
     writer = ["-m", "tests.data.killed_writer", operation, str(tmp_path / "home"), str(copies)]
-    assert python(*writer).wait(120) == 0
+    assert python(*writer).wait(PATIENCE_S) == 0
     homes = sorted(copies.iterdir())
     # Enough points for the last of them to be after the deed.
     assert len(homes) > 5
@@ -129,7 +129,7 @@ def test_two_who_append_at_once_both_find_their_rows(tmp_path: Path) -> None:
         assert writer.stdout
         writer.stdout.readline()
     for writer in writers:
-        writer.communicate("go\n", timeout=60)
+        writer.communicate("go\n", timeout=PATIENCE_S)
     assert [writer.returncode for writer in writers] == [0, 0]
     assert [v.number for v in library.versions("house-style")] == list(range(11, 0, -1))
     wanted = [value(f"{name} {number}") for name in ("ann", "bob") for number in range(5)]
@@ -158,7 +158,7 @@ def test_a_disk_that_fills_up_at_any_point_leaves_nothing(tmp_path: Path) -> Non
     library = Library(tmp_path)
     make(library, [value("a")])
     writer = python("-c", _NO_ROOM, str(tmp_path))
-    said = writer.communicate(timeout=60)[0].splitlines()
+    said = writer.communicate(timeout=PATIENCE_S)[0].splitlines()
     assert writer.returncode == 0
     # It was full while the rows were written, and later while the manifest was.
     assert len(said) > 10

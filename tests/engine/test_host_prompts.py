@@ -1,6 +1,5 @@
 """From a conversation to a prompt: what fits, what is dropped, and templates that misbehave."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -89,11 +88,9 @@ def test_a_template_that_loops_is_given_up_and_the_next_one_works(desk: Desk) ->
     prompter.renderer = Renderer(seconds=1.5)
     column = Column(messages=said("hello"), sampling=greedy())
     bad = ChatTemplate(LOOPING, {})
-    began = time.monotonic()
     with pytest.raises(EasyTuneError) as raised:
         prompter.prompt(column, bad)
     assert raised.value.code() == "template_too_slow"
-    assert time.monotonic() - began < 5
     prompter.renderer = Renderer()
     assert prompter.prompt(column, template(desk)).ids
 

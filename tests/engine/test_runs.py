@@ -22,6 +22,7 @@ from easytune.events import Evaluated, Phase, Sampled, Started, Step
 from easytune.job import Job, JobFolder, create
 from tests.engine import tiny
 from tests.engine.ran import Ran
+from tests.patience import PATIENCE_S
 
 Train = Callable[..., Ran]
 
@@ -275,7 +276,7 @@ def test_a_worker_process_ends_gracefully_on_sigterm(
     wait_for(folder, Step)
     wait_for(folder, events.Resources)
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(PATIENCE_S) == 0
     story, _ = events.read(folder.events)
     assert story[-1].kind == "stopped"
     assert (folder.adapter / "adapter_model.safetensors").is_file()
@@ -283,7 +284,7 @@ def test_a_worker_process_ends_gracefully_on_sigterm(
 
 
 def wait_for(folder: JobFolder, kind: type) -> events.Event:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         found = [event for event in events.read(folder.events)[0] if isinstance(event, kind)]
         if found:

@@ -128,8 +128,8 @@ def test_the_hosts_end_with_the_process_that_started_them(
     code = (
         "import sys, time; from pathlib import Path; from tests.services.talking import *;"
         "home = Path(sys.argv[1]); chat = stand_in_chat(home, sys.argv[2]); chat.load('demo');"
-        "slot = chat._pool.slots()[0]; slot.settled.wait(10); print(slot.host.pid, flush=True);"
-        "time.sleep(60)"
+        "slot = chat._pool.slots()[0]; slot.settled.wait(150); print(slot.host.pid, flush=True);"
+        "time.sleep(600)"
     )
     for behaviour in ("answer", "deaf"):
         parent = subprocess.Popen(
@@ -195,7 +195,7 @@ def test_leaving_an_answering_stops_it_within_a_step(chat: Chat) -> None:
             if any(isinstance(update, Piece) for update in updates):
                 break
 
-    eventually(lambda: chat.answering() == [], seconds=2)
+    eventually(lambda: chat.answering() == [], seconds=7)
     assert chat.held()[0].requests == 0
 
 

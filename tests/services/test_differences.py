@@ -35,10 +35,10 @@ def test_long_and_repetitive_answers_are_compared_in_no_time() -> None:
     hanzi = ["的的的的是是"[draw.randrange(6)] for _ in range(6000)]
     other = ["的的的的是是"[draw.randrange(6)] for _ in range(6000)]
 
-    began = time.monotonic()
+    began = time.process_time()
     parts = differences(" ".join(first), " ".join(second))
     differences("".join(hanzi), "".join(other))
 
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     marked = " ".join(part for part, is_changed in parts if is_changed).split()
     assert 300 < len(marked) < 800

@@ -41,7 +41,6 @@ def test_a_run_killed_in_mid_training_is_resumed_to_its_end(lab: Lab, tmp_path: 
     done = eventually(
         lambda: (story := lab.runs.story(second)).has_ended and story,
         lambda: lab.runs.report(second),
-        120,
     )
     assert (done.state, done.failure) == ("finished", None), lab.runs.report(second)
     assert [number for number, _ in done.losses] == list(range(1, done.total_steps + 1))

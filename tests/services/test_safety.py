@@ -85,9 +85,7 @@ def test_a_projection_is_evaluated_by_itself_once_it_is_done(
 ) -> None:
     remedies = _remedies(models, evaluations)
     attempt = remedies.project(first, 1, unaligned="raw", thresholds=(1.0,))
-    found = eventually(
-        lambda: (p := remedies.projection(attempt)).state != "working" and p, seconds=60
-    )
+    found = eventually(lambda: (p := remedies.projection(attempt)).state != "working" and p)
     assert (found.state, found.code) == ("done", "")
     outcome = remedies.outcome(found.evaluation)
     assert outcome is not None

@@ -13,7 +13,7 @@ from easytune.config import TrainConfig
 from easytune.job import Job, JobFolder
 from easytune.services import dispatch, processes
 from tests.conftest import new_visitor
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 StartRun = Callable[..., JobFolder]
@@ -37,7 +37,7 @@ def _start_run(
     home: Path, steps: int = 5, pause: float = 0.01, ending: str = "finished", name: str = "mine"
 ) -> JobFolder:
     # The app would start a job it finds waiting; the home's lock keeps it away meanwhile.
-    lock = locks.hold(home / dispatch.LOCK, patience_s=10)
+    lock = locks.hold(home / dispatch.LOCK, patience_s=PATIENCE_S)
     assert lock is not None
     with lock:
         config = TrainConfig().changed(output__name=name)

@@ -17,7 +17,7 @@ import pytest
 from easytune.errors import PasswordNeeded
 from easytune.services.runs import Runs
 from easytune.webui import launch
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 StartRun = Callable[..., Any]
@@ -54,7 +54,7 @@ def test_a_taken_port_makes_it_take_the_next_and_say_so(shared_app: Any, start_a
 def test_nothing_is_shared_without_a_password(child_environment: dict[str, str]) -> None:
     command = [sys.executable, "webui.py", "--no-browser", "--port", "0", "--share"]
     done = subprocess.run(
-        command, cwd=ROOT, env=child_environment, capture_output=True, text=True, timeout=60
+        command, cwd=ROOT, env=child_environment, capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert done.returncode != 0
     assert "EASYTUNE_PASSWORD" in done.stdout + done.stderr
@@ -105,7 +105,7 @@ def test_the_adapter_of_a_run_comes_as_a_zip(shared_app: Any, start_run: StartRu
 def test_sigterm_ends_the_server_and_not_the_run(app: Any, home: Path, start_run: StartRun) -> None:
     folder = start_run(home, steps=400, pause=0.1)
     app.process.send_signal(signal.SIGTERM)
-    assert app.process.wait(timeout=60) == 0
+    assert app.process.wait(timeout=PATIENCE_S) == 0
     assert "Traceback" not in app.log.read_text()
     time.sleep(0.5)
     assert Runs(home).story(folder.id).state in ("starting", "running")

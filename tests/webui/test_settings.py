@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from easytune import settings
 from easytune.settings import InferenceSection
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.browser
 IDLE = "#settings-option-inference-idle_minutes"
@@ -94,7 +95,7 @@ def _status(url: str, secret: str) -> int:
 def test_a_model_in_memory_is_shown_and_unloaded(shared_app: Any, tab: Page) -> None:
     expect(tab.locator("#settings-held")).to_contain_text("No model is in memory")
     body = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
-    answer = httpx.post(f"{shared_app.url}/v1/chat/completions", json=body, timeout=120)
+    answer = httpx.post(f"{shared_app.url}/v1/chat/completions", json=body, timeout=PATIENCE_S)
     assert answer.status_code == 200, answer.text
 
     unload = tab.locator('#settings-held [data-action="unload"]')

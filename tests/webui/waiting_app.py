@@ -10,7 +10,7 @@ from pathlib import Path
 from easytune import locks
 from easytune.services import dispatch, processes
 from tests.conftest import AppServer, end_processes_of, environment_for
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 
 @dataclass
@@ -33,7 +33,7 @@ class WaitingApp:
 @contextmanager
 def waiting_app(home: Path, jobs: Path) -> Iterator[WaitingApp]:
     """Run an app on `home`; the lock keeps it from starting what waits in `jobs`."""
-    lock = locks.hold(home / dispatch.LOCK, patience_s=10)
+    lock = locks.hold(home / dispatch.LOCK, patience_s=PATIENCE_S)
     assert lock is not None
     with lock:
         app = AppServer(home, environment_for(home)).wait()
