@@ -6,13 +6,15 @@ Registered with transformers under `PACKED`. The lengths of the rows travel as t
 
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface
+
+from easytune.engine import causal_products
+from easytune.engine.causal_products import bias as _bias
 
 PACKED = "easytune_packed"
 # Up to this many tokens plain products beat torch's fused CPU kernel in half precision, whose
@@ -53,6 +55,9 @@ def packed_attention(
     groups = query.shape[1] // key.shape[1]
     scale = 1 / math.sqrt(query.shape[-1]) if scaling is None else scaling
     attend = _choose(query, softcap, dropout)
+    if attend is _by_length and max(segments) <= _GEMM_LENGTH:
+        together = causal_products.attend(query, key, value, segments, scale, sliding_window)
+        return together, None
     results = [
         attend(q, k, v, groups, scale, sliding_window, softcap, dropout)
         for q, k, v in zip(
@@ -103,8 +108,9 @@ def _by_length(
     cap: float | None,
     drop: float,
 ) -> Tensor:
-    way = _by_products if q.shape[2] <= _GEMM_LENGTH else _fused
-    return way(q, k, v, groups, scale, window, cap, drop)
+    if q.shape[2] > _GEMM_LENGTH:
+        return _fused(q, k, v, groups, scale, window, cap, drop)
+    return causal_products.attend(q, k, v, q.shape[2:3], scale, window).transpose(1, 2)
 
 
 def _fused(
@@ -155,18 +161,3 @@ def _by_products(
     if drop:
         weights = functional.dropout(weights, drop)
     return torch.bmm(weights, v[0]).view(1, heads * groups, length, -1)
-
-
-def _bias(length: int, window: int | None, like: Tensor) -> Tensor:
-    """Return 0 where a position may look and -inf elsewhere, (length, length)."""
-    effective = None if window is None or window >= length else window
-    size = 1 << (length - 1).bit_length() if length > 1 else 1
-    return _cached_bias(size, effective, like.dtype, like.device)[:length, :length]
-
-
-@cache
-def _cached_bias(size: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
-    allowed = torch.ones(size, size, dtype=torch.bool, device=device).tril()
-    if window is not None:
-        allowed = allowed.triu(1 - window)
-    return torch.zeros(size, size, dtype=dtype, device=device).masked_fill_(~allowed, -torch.inf)

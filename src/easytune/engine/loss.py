@@ -5,6 +5,7 @@ the forward, keep working.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,10 @@ from transformers.modeling_outputs import CausalLMOutput
 Finish = Callable[[Tensor], Tensor]
 """What a family does to the head's logits: caps or scales them."""
 
-_CHUNK_BYTES = 64 << 20
+# Logits of a chunk: enough rows for fast products, small enough for a heap to use them again.
+_CHUNK_BYTES = 24 << 20
+# What passes over logits touch at once: no more than a processor's own cache.
+_CACHE_BYTES = 1 << 20
 
 
 def install(model: PreTrainedModel, finish: Finish | None) -> None:
@@ -58,7 +62,7 @@ def head(model: PreTrainedModel) -> nn.Module:
 
 def supervised_loss(layer: nn.Module, hidden: Tensor, targets: Tensor, finish: Finish) -> Tensor:
     """Return the summed cross-entropy of `targets` (n,) given hidden states (n, width)."""
-    size = _chunk_rows(layer)
+    size = _chunk_rows(layer, hidden)
     if finish is as_is and _is_plain(layer, hidden.device.type):
         weight, bias = layer.weight, layer.bias
         return _FrozenHeadLoss.apply(hidden, weight, bias, targets, size)  # type: ignore[return-value]
@@ -87,9 +91,11 @@ def _is_plain(layer: nn.Module, device: str) -> bool:
     return type(layer) is nn.Linear and not trained and not torch.is_autocast_enabled(device)
 
 
-def _chunk_rows(layer: nn.Module) -> int:
+def _chunk_rows(layer: nn.Module, hidden: Tensor) -> int:
+    """Return how many rows have their logits at once; all chunks are about as large."""
     vocabulary = getattr(layer, "out_features", None) or 1 << 17
-    return max(64, _CHUNK_BYTES // (4 * vocabulary))
+    most = max(64, _CHUNK_BYTES // (hidden.element_size() * vocabulary))
+    return math.ceil(len(hidden) / math.ceil(len(hidden) / most)) if len(hidden) else most
 
 
 def _chunk_loss(layer: nn.Module, hidden: Tensor, targets: Tensor, finish: Finish) -> Tensor:
@@ -110,14 +116,31 @@ def _loss_and_gradient(
     logits = linear(states, weight, bias)
     if not wants_gradient:
         return cross_entropy(logits.float(), wanted, reduction="sum"), None
-    # The gradient is the probabilities less one at the target, and the likeliest of them, which
-    # cannot underflow, tells what all were divided by: one pass over the vocabulary for both.
-    slope = logits.softmax(-1, dtype=torch.float32)
-    top, place = slope.max(-1)
-    chosen = logits.gather(1, torch.stack([place, wanted], 1)).float()
-    loss = (chosen[:, 0] - top.log() - chosen[:, 1]).sum()
-    slope.scatter_add_(1, wanted[:, None], slope.new_full((len(wanted), 1), -1))
-    return loss, slope.to(weight.dtype) @ weight
+    loss = states.new_zeros((), dtype=torch.float32)
+    pieces = _cache_rows(logits)
+    for some, targets in zip(logits.split(pieces), wanted.split(pieces), strict=True):
+        loss += _to_slope(some, targets)
+    return loss, logits @ weight
+
+
+def _cache_rows(logits: Tensor) -> int:
+    """Return how many rows to pass over at once: on a GPU all, else what stays in the cache."""
+    if logits.device.type != "cpu":
+        return len(logits)
+    return max(1, _CACHE_BYTES // (4 * logits.shape[1]))
+
+
+def _to_slope(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Return the summed loss of some rows; make their logits its gradient in place."""
+    slope = logits.float()
+    top = slope.amax(-1, keepdim=True)
+    chosen = slope.gather(1, wanted[:, None])
+    slope.sub_(top).exp_()
+    total = slope.sum(-1, keepdim=True)
+    slope.div_(total).scatter_add_(1, wanted[:, None], -torch.ones_like(chosen))
+    if slope.dtype != logits.dtype:
+        logits.copy_(slope)
+    return (total.log() + top - chosen).sum()
 
 
 class _FrozenHeadLoss(torch.autograd.Function):

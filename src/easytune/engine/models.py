@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from easytune.config import TrainConfig
-from easytune.engine import adapters, attention, hardware, lora_layer, probe
+from easytune.engine import adapters, attention, fused_layers, hardware, lora_layer, probe
 from easytune.engine.failures import first_line
 from easytune.errors import (
     DependencyMissing,
@@ -55,13 +55,16 @@ def load(
     dtype = hardware.precision(config.memory.precision, device, size)
     base = _trained_base(config, folder, device, dtype)
     attention.register()
+    # What is compiled fuses by itself.
+    fuses = not config.memory.torch_compile
+    if fuses:
+        fused_layers.speed_up(base)
     plan = probe.plan(base, wish, config.data.packing)
     probe.apply(base, plan)
     if before_adapter and config.model.method != "full":
         before_adapter(Loaded(base, base, plan, device, dtype, autocast=False))
     model = _prepare(config, base, folder)
-    # What is compiled fuses by itself.
-    slow = {} if config.memory.torch_compile else lora_layer.speed_up(model)
+    slow = lora_layer.speed_up(model) if fuses else {}
     autocast = _needs_autocast(config, model, dtype, bool(slow))
     return Loaded(model, base, plan, device, dtype, autocast, slow)
 

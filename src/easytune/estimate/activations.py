@@ -13,6 +13,8 @@ from easytune.shapes import Group, Linear, Machine, ModelShape
 
 # The longest rows whose attention is made of plain products; `engine.attention`.
 _GEMM_LENGTH = 1024
+# The queries of a block there; `engine.causal_products`.
+_BLOCK = 128
 # The layers that lead back to the hidden width; the others of a part have one input together.
 _LAST = {
     "o_proj", "out_proj", "dense", "wo", "c_proj", "down_proj", "fc2", "w2", "dense_4h_to_h",
@@ -48,15 +50,19 @@ def of_layer(
     config: TrainConfig, model: ModelShape, load: Load, form: Format, machine: Machine
 ) -> float:
     """Return the bytes that one layer keeps, on average over the layers."""
-    # Norms compute in fp32, whatever comes in.
-    norms = 4 * (model.inside.norms or 2 * model.hidden)
+    # Norms compute in fp32, whatever comes in; `engine.fused_layers` keeps what came in.
+    keeps_given = machine.device == "cpu" and config.model.method == "lora"
+    norms = (form.computed if keeps_given else 4) * (model.inside.norms or 2 * model.hidden)
     if config.model.method == "full":
         # Their own weights are learned from what they made of it.
         norms *= 2
-    width = norms + form.computed * (_attention(model) + _inner(model) + _experts(model))
+    width = norms + form.computed * (
+        _attention(model) + _inner(config, model, machine) + _experts(model)
+    )
     width += _kept_inputs(config, model, form)
     scores = model.heads * _score_bytes(config, model, load, form, machine)
-    return load.tokens * width + load.pairs * scores + _identities(config, model, form)
+    pairs = _pairs(config, model, load, form, machine)
+    return load.tokens * width + pairs * scores + _identities(config, model, form)
 
 
 def _gaps(
@@ -107,20 +113,44 @@ def _score_bytes(
         # What the softmax gave, which of it is dropped, and what is left: no kernel does that here.
         return 4.0 * 3
     # Nor one for values of another width. In half precision plain products are faster.
-    # (With fp32 embeddings, queries and keys are in fp32 as well.)
-    is_half = size == 2 and config.model.method == "lora"
-    is_plain = inside.other_values or (is_half and load.longest <= _GEMM_LENGTH)
+    is_plain = inside.other_values or _in_blocks(config, model, load, form, machine)
     return float(size) if is_plain else 0.0
 
 
-def _inner(model: ModelShape) -> float:
+def _in_blocks(
+    config: TrainConfig, model: ModelShape, load: Load, form: Format, machine: Machine
+) -> bool:
+    """Tell whether attention is computed by `engine.causal_products`."""
+    # (With fp32 embeddings, queries and keys are in fp32 as well.)
+    is_half = form.computed == 2 and config.model.method == "lora" and machine.device == "cpu"
+    special = model.inside.caps_scores or model.inside.drops
+    return is_half and not special and load.longest <= _GEMM_LENGTH
+
+
+def _pairs(
+    config: TrainConfig, model: ModelShape, load: Load, form: Format, machine: Machine
+) -> float:
+    """Return the pairs of tokens whose scores are computed: in blocks about half of them."""
+    if not _in_blocks(config, model, load, form, machine):
+        return load.pairs
+    return min(load.pairs, (load.pairs + load.tokens * _BLOCK) / 2)
+
+
+def _inner(config: TrainConfig, model: ModelShape, machine: Machine) -> float:
     """Return what the feed-forward part keeps before its way down."""
     outputs, down = _inner_outputs(model), _down_width(model)
     steps = _STEPS.get(model.inside.activation, 1)
-    if not outputs:
-        return 0.0
+    if not outputs or _is_gated_by_us(config, model, machine):
+        return outputs
     # With a gate: both halves, and the first of them again behind the activation.
     return outputs + down + (steps - 1) * down if outputs > down else steps * outputs
+
+
+def _is_gated_by_us(config: TrainConfig, model: ModelShape, machine: Machine) -> bool:
+    """Tell whether `engine.fused_layers` multiplies by the gate, computing it again."""
+    has_gate = any(linear.name == "gate_proj" for linear in model.linears)
+    ours = machine.device == "cpu" and config.model.method != "qlora"
+    return ours and has_gate and model.inside.activation in ("silu", "swish")
 
 
 def _experts(model: ModelShape) -> float:

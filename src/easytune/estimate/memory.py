@@ -17,7 +17,7 @@ PARTS: tuple[Part, ...] = (
 CHECKPOINTED_ABOVE = 0.7
 _GIGA = 1e9
 # Loss is computed over chunks of logits of this size, at least so many rows; `engine.loss`.
-_CHUNK_BYTES, _CHUNK_ROWS, _UNKNOWN_VOCABULARY = 64 << 20, 64, 1 << 17
+_CHUNK_BYTES, _CHUNK_ROWS, _UNKNOWN_VOCABULARY = 24 << 20, 64, 1 << 17
 # Python with torch, transformers and peft; a GPU holds the workspaces of its libraries.
 _PROCESS_GB = {"cpu": 0.38, "mps": 0.38, "cuda": 0.05}
 _QUANTIZED_BYTES = {8: 1.01, 4: 0.53}
@@ -38,7 +38,7 @@ def parts(
     states = 0.0 if not trained else _optimizer_bytes(config.optim.optimizer)
     recomputes = needs_checkpointing(config, model, load, machine)
     # The loss is done with its logits before the backward of the first layer begins.
-    chunk = _chunk(config, model, load, form)
+    chunk = _chunk(config, model, load, form, machine)
     kept, backward = activations.kept(config, model, load, form, machine, recomputes)
     found: dict[Part, float] = {
         "weights": _weights(config, model, form),
@@ -120,11 +120,16 @@ def _optimizer_bytes(name: str) -> float:
     return size * _OPTIMIZER_STATES.get(kind, 2)
 
 
-def _chunk(config: TrainConfig, model: ModelShape, load: Load, form: Format) -> float:
-    """Return the bytes of one chunk of logits with its slopes, in fp32."""
+def _chunk(
+    config: TrainConfig, model: ModelShape, load: Load, form: Format, machine: Machine
+) -> float:
+    """Return the bytes of one chunk of logits with its slopes."""
     words = model.vocabulary or _UNKNOWN_VOCABULARY
-    rows = min(load.supervised, max(_CHUNK_ROWS, _CHUNK_BYTES // (4 * words)))
+    rows = min(load.supervised, max(_CHUNK_ROWS, _CHUNK_BYTES // (form.computed * words)))
     is_learned = config.model.method == "full" or "lm_head" in config.lora.modules_to_save
     # Without a frozen head that is all there is after the layers, the backward computes them anew.
-    copies = 4 if is_learned or form.autocast or model.inside.finishes_logits else 2
-    return 4.0 * copies * rows * words
+    if is_learned or form.autocast or model.inside.finishes_logits:
+        return 4.0 * 4 * rows * words
+    # On a GPU slopes are made in fp32 before they take the place of the logits.
+    slopes = 0 if machine.device == "cpu" or form.computed == 4 else 4
+    return float(form.computed + slopes) * rows * words
