@@ -14,6 +14,7 @@ from easytune.api.access import WRONG_KEYS_PER_ADDRESS, Access
 from easytune.api.problems import ApiProblem
 from easytune.services.keys import Keys
 from easytune.services.store import Store
+from tests.patience import PATIENCE_S
 
 PASSWORD = "correct horse"
 MODELS = "/v1/models"
@@ -34,7 +35,7 @@ def _made(home: Path) -> str:
 
 def _get(api: str, path: str = MODELS, **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.get(f"{api}{path}", headers=named)
+    return httpx.get(f"{api}{path}", headers=named, timeout=PATIENCE_S)
 
 
 def test_a_program_on_this_machine_needs_no_key(api: str) -> None:
@@ -65,7 +66,9 @@ def test_a_foreign_page_is_refused_even_with_a_key(api: str, key: str) -> None:
 def test_a_wrong_key_is_refused_here_too_and_many_must_wait(api: str, key: str) -> None:
     wrong = ("Bearer et-guess", "Basic eDp5", f"Bearer {'x' * 9000}", f"Token {key}", "Bearer é")
     for given in wrong:
-        refused = httpx.get(f"{api}{MODELS}", headers=[(b"authorization", given.encode())])
+        refused = httpx.get(
+            f"{api}{MODELS}", headers=[(b"authorization", given.encode())], timeout=PATIENCE_S
+        )
         assert refused.status_code == 401, given
         assert refused.json()["error"]["code"] == "invalid_api_key"
     guesses = [_get(api, authorization="Bearer et-x") for _ in range(WRONG_KEYS_PER_ADDRESS)]
@@ -97,7 +100,7 @@ def public(
     server = start_app("--host", "0.0.0.0")
 
     def client(host: str = "127.0.0.1") -> httpx.Client:
-        return httpx.Client(base_url=f"http://{host}:{server.port}")
+        return httpx.Client(base_url=f"http://{host}:{server.port}", timeout=PATIENCE_S)
 
     return client
 
