@@ -87,8 +87,12 @@ def _facts(found: Inspection, lang: str) -> Iterator[str]:
             locks = ", ".join(t(f"inspection.lock.{lock}", lang) for lock in one.isolation)
             yield t("inspection.conversion", lang, file=one.file, locks=locks)
     if found.static.declared:
-        said = ", ".join(f"{name}: {value}" for name, value in found.static.declared.items())
+        said = "; ".join(f"{n}: {_plain(value)}" for n, value in found.static.declared.items())
         yield f"{t('inspection.declared', lang)}: {said}"
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _health(card: Health, lang: str) -> Iterator[str]:

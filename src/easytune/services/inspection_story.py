@@ -20,6 +20,8 @@ from easytune.services import job_following
 from easytune.services.job_following import GETTING_READY, Following, JobStory, Outcome
 
 Decision = Literal["", "imported", "discarded", "converting"]
+Standing = Literal["passed", "warnings", "refused", "going", "short"]
+"""A verdict, or that the check goes on or was cut short; texts `inspection.verdict.<standing>`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,13 @@ class InspectionStory(JobStory):
     def verdict(self) -> Verdict:
         """Return what has been found so far."""
         return self.inspection.verdict
+
+    @property
+    def standing(self) -> Standing:
+        """Return the verdict of a check that has been done to its end, else how far it is."""
+        if self.verdict == "refused" or self.is_whole:
+            return self.verdict
+        return "short" if self.has_ended else "going"
 
     @property
     def can_import(self) -> bool:

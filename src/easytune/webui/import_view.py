@@ -37,8 +37,8 @@ def _doing(story: InspectionStory, lang: str) -> str:
 
 
 def _head(story: InspectionStory, sheet: Sheet, lang: str) -> str:
-    name = t(f"inspection.verdict.{story.verdict}", lang)
-    tone = _TONES[story.verdict] if story.has_ended else "going"
+    name = t(f"inspection.verdict.{story.standing}", lang)
+    tone = _TONES.get(story.standing, story.standing)
     state = f"<p>{escape(sheet.state)}</p>" if sheet.state else ""
     if not story.has_ended and story.total:
         share = f"{story.done / story.total:.0%}"
