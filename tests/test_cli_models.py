@@ -8,6 +8,7 @@ import pytest
 
 from easytune.cli import arguments, main
 from easytune.cli.models_arguments import ACTIONS
+from tests.inspecting import sound
 from tests.services.registry_home import checkpoint, export, run
 
 
@@ -104,6 +105,23 @@ def test_deleting_tells_first_and_the_trash_gives_back(home: Path, models: Model
     assert models.run("trash", "empty", "--yes")[0] == 0
     assert models.read("trash") == []
     assert "has no tone:v1" in models.run("show", "tone:v1")[1]
+
+
+def test_an_import_with_warnings_ends_with_four_until_they_are_accepted(
+    home: Path, models: Models, tmp_path: Path
+) -> None:
+    adapter = sound.make(tmp_path / "guest")
+    sound.with_config(eva_config={"rho": 2.0})(adapter)
+
+    status, said = models.run("import", str(adapter), "--base", "demo", "--name", "Guest")
+
+    assert status == 4, said
+    assert "eva_config" in said
+    assert "--accept-warnings" in said
+    assert list((home / "imports").iterdir()) == []
+    (adapter / sound.WEIGHTS).unlink()
+    status, said = models.run("import", str(adapter), "--base", "demo", "--accept-warnings")
+    assert (status, "no weights" in said) == (1, True)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
