@@ -1,6 +1,7 @@
 """Our own server with a real model, under its supervisor, asked by OpenAI's own client."""
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -8,17 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import openai
 import psutil
 import pytest
 from openai import OpenAI
 
+from easytune import demo
 from easytune.api.problems import ApiProblem
 from easytune.deployment import DeployConfig
+from easytune.deployment_files import CheckOrder
 from easytune.generation import SamplingSection
 from easytune.services import deployment_checks, deployment_order
 from easytune.services.catalogue import Catalogue
-from easytune.services.deployments import Deployments
+from easytune.services.deployment_checks import CheckStory
+from easytune.services.deployments import Deployments, DeploymentStory
 from easytune.services.evidence import ENDED
 from easytune.services.runs import Runs
 from easytune.serving.answers import LimitedChat
@@ -94,14 +99,47 @@ def test_the_official_client_is_answered_under_the_chosen_name(served: Served) -
     assert "easytune_requests_total 1" in figures.text
 
 
-def test_answers_are_checked_against_the_trained_model_over_http(served: Served) -> None:
+def _checked(served: Served) -> CheckStory:
+    """Have the answers of the server checked; return what was found."""
     folder = served.deployments.folder(served.id)
-
+    known = len([*folder.checks.glob("[!.]*")])
     deployment_checks.start(served.deployments, served.id)
-    done = eventually(
+    assert len([*folder.checks.glob("[!.]*")]) == known + 1
+    return eventually(
         lambda: (seen := deployment_checks.latest(folder)) and seen.state in ENDED and seen,
         lambda: str(deployment_checks.latest(folder)),
     )
+
+
+def test_a_server_of_another_model_than_was_trained_does_not_pass(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = shutil.copytree(demo.MODEL, tmp_path / "base")
+    raw = bytearray((base / "model.safetensors").read_bytes())
+    # The end of the file is one of the last layers: its weights are turned round.
+    raw[-400_000:] = np.frombuffer(raw[-400_000:], np.float32)[::-1].tobytes()
+    (base / "model.safetensors").write_bytes(raw)
+    asked = deployment_checks._order
+
+    def of_another(story: DeploymentStory) -> CheckOrder:
+        order = asked(story)
+        other = {"base_folder": str(base), "base_fingerprint": ""}
+        return order.model_copy(update={"source": order.source.model_copy(update=other)})
+
+    monkeypatch.setattr(deployment_checks, "_order", of_another)
+
+    done = _checked(served)
+
+    assert (done.state, done.failure) == ("finished", None)
+    assert not done.parity.passed
+    assert done.parity.greedy_agreement < 1.0
+    assert "not those of the trained model" in deployment_checks.sentence(done, "en")
+
+
+def test_answers_are_checked_against_the_trained_model_over_http(served: Served) -> None:
+    folder = served.deployments.folder(served.id)
+
+    done = _checked(served)
 
     assert (done.state, done.failure) == ("finished", None)
     assert (done.parity.passed, done.parity.greedy_agreement) == (True, 1.0)
