@@ -40,12 +40,13 @@ def _warm() -> None:
     import peft.utils.transformers_weight_conversion  # noqa: F401
     import scipy.special  # noqa: F401
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, conversion_mapping
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
     from easytune.engine import training  # noqa: F401
 
     # A thousand patterns for the names of weights, which are made once for all models.
-    conversion_mapping.get_checkpoint_conversion_mapping(_FAMILIES[0])
+    get_checkpoint_conversion_mapping(_FAMILIES[0])
 
     # Weights without memory, so that nothing is drawn and no device is touched.
     with torch.device("meta"):
