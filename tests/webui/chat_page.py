@@ -24,7 +24,7 @@ def keep_rambler(home: Path) -> None:
         return
     # Slow rather than long: a page that shows a hundred thousand words is slow itself.
     tiny.save_folder(
-        folder, "llama", num_hidden_layers=16, max_position_embeddings=16_384, eos_token_id=None
+        folder, "llama", num_hidden_layers=48, max_position_embeddings=16_384, eos_token_id=None
     )
     # A token beyond the model's vocabulary ends an answer: it is never drawn.
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

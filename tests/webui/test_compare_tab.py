@@ -42,6 +42,23 @@ def tab(visitor: BrowserContext, server: AppServer) -> Iterator[Page]:
     page.close()
 
 
+@pytest.fixture(scope="module")
+def opened(visitor: BrowserContext, server: AppServer) -> Page:
+    """The Compare tab, opened once for those who look at what is stored: that takes long."""
+    page = visitor.new_page()
+    compare_page.open_compare(page, server)
+    return page
+
+
+@pytest.fixture
+def stored(opened: Page) -> Iterator[Page]:
+    """The shared tab on its first view: a view shows what is new when it is entered."""
+    show(opened, "Live")
+    yield opened
+    # The browser would show it to those who open a tab of their own.
+    opened.evaluate("localStorage.clear()")
+
+
 def test_a_base_and_two_adapters_answer_together_and_a_reload_keeps_it(tab: Page) -> None:
     choose(tab, 2, "tuned-a")
     choose(tab, 3, "tuned-b")
@@ -176,82 +193,82 @@ def test_rows_of_a_dataset_bring_references_and_scores(tab: Page) -> None:
     expect(tab.locator("#compare-tally")).to_have_text("0 of 0 pairs voted on.")
 
 
-def test_a_vote_reveals_whose_answers_they_were_and_counts(tab: Page, server: AppServer) -> None:
+def test_a_vote_reveals_whose_answers_they_were_and_counts(stored: Page, server: AppServer) -> None:
     def reply(question: Question) -> str:
         return f"{question.model} it is"
 
     compare_page.store(server.home, ("Who wins?",), reply)
-    show(tab, "Blind vote")
-    ballot = tab.locator("#compare-ballot")
-    expect(tab.locator("#compare-tally")).to_have_text("0 of 1 pairs voted on.")
+    show(stored, "Blind vote")
+    ballot = stored.locator("#compare-ballot")
+    expect(stored.locator("#compare-tally")).to_have_text("0 of 1 pairs voted on.")
     heads = ballot.locator("header")
     expect(heads).to_have_text(["A", "B"])
     chosen = ballot.locator(".compare-side").first.inner_text().split()[1]
 
-    tab.locator("#compare-tally").click()
-    tab.keyboard.press("1")
+    stored.locator("#compare-tally").click()
+    stored.keyboard.press("1")
     expect(heads.first).to_have_text(f"A · Model {chosen}")
-    expect(tab.locator("#compare-tally")).to_have_text("1 of 1 pairs voted on.")
+    expect(stored.locator("#compare-tally")).to_have_text("1 of 1 pairs voted on.")
     rate = "100%" if chosen == "first" else "0%"
-    expect(tab.locator("#compare-results td").nth(1)).to_have_text(rate)
-    with tab.expect_download() as download:
-        tab.click("#compare-preferences a")
+    expect(stored.locator("#compare-results td").nth(1)).to_have_text(rate)
+    with stored.expect_download() as download:
+        stored.click("#compare-preferences a")
     row = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     assert row["chosen"] != row["rejected"]
     assert chosen in json.dumps(row["chosen"])
-    tab.locator("#compare-tally").click()
-    tab.keyboard.press("Enter")
+    stored.locator("#compare-tally").click()
+    stored.keyboard.press("Enter")
     expect(ballot).to_contain_text("All pairs of different answers are voted on.")
 
-    tab.click("#compare-clear")
-    expect(tab.locator("#compare-clear-question")).to_contain_text("1 vote(s) on “Who wins?”")
-    tab.click("#compare-forget")
-    expect(tab.locator("#compare-tally")).to_have_text("0 of 1 pairs voted on.")
-    expect(tab.locator("#compare-clear")).to_be_hidden()
+    stored.click("#compare-clear")
+    expect(stored.locator("#compare-clear-question")).to_contain_text("1 vote(s) on “Who wins?”")
+    stored.click("#compare-forget")
+    expect(stored.locator("#compare-tally")).to_have_text("0 of 1 pairs voted on.")
+    expect(stored.locator("#compare-clear")).to_be_hidden()
     expect(heads).to_have_text(["A", "B"])
 
 
-def test_what_a_model_writes_never_becomes_markup(tab: Page, server: AppServer) -> None:
+def test_what_a_model_writes_never_becomes_markup(stored: Page, server: AppServer) -> None:
     def reply(question: Question) -> str:
         return HOSTILE if question.model == "first" else f"{HOSTILE} too"
 
     compare_page.store(server.home, (HOSTILE,), reply)
-    show(tab, "History")
-    tab.locator("#compare-list tbody tr").first.get_by_text("Open").click()
-    texts = tab.locator(".compare-text")
+    show(stored, "History")
+    stored.locator("#compare-list tbody tr").first.get_by_text("Open").click()
+    texts = stored.locator(".compare-text")
     expect(texts.first).to_contain_text("<b>bold</b>")
-    tab.check("#compare-marking input")
+    stored.check("#compare-marking input")
     expect(texts.nth(1).locator("mark")).to_have_text("too")
     expect(texts.nth(1)).to_contain_text("<b>bold</b>")
-    show(tab, "Blind vote")
-    expect(tab.locator("#compare-ballot .compare-side").first).to_contain_text("<b>bold</b>")
+    show(stored, "Blind vote")
+    expect(stored.locator("#compare-ballot .compare-side").first).to_contain_text("<b>bold</b>")
 
-    assert tab.locator("#et-compare img, #et-compare .compare-text b").count() == 0
-    assert tab.title() == "EasyTune"
+    assert stored.locator("#et-compare img, #et-compare .compare-text b").count() == 0
+    assert stored.title() == "EasyTune"
 
 
-def test_the_history_finds_renames_exports_and_deletes(tab: Page, server: AppServer) -> None:
+def test_the_history_finds_renames_exports_and_deletes(stored: Page, server: AppServer) -> None:
     compare_page.store(server.home, ("About zebras",), lambda question: "striped")
-    show(tab, "History")
-    rows = tab.locator("#compare-list tbody tr")
-    tab.fill("#compare-search input, #compare-search textarea", "zebras")
+    show(stored, "History")
+    rows = stored.locator("#compare-list tbody tr")
+    stored.fill("#compare-search input, #compare-search textarea", "zebras")
     expect(rows).to_have_count(1)
     rows.get_by_text("Rename").click()
-    tab.fill("#compare-title input, #compare-title textarea", "Stripes")
-    tab.click("#compare-rename")
+    stored.fill("#compare-title input, #compare-title textarea", "Stripes")
+    stored.click("#compare-rename")
     expect(rows.first).to_contain_text("Stripes")
 
     rows.get_by_text("Open").click()
-    expect(tab.locator("#compare-grid .compare-prompt")).to_have_text("About zebras")
+    expect(stored.locator("#compare-grid .compare-prompt")).to_have_text("About zebras")
     for form, expected in (("html", "striped"), ("csv", "striped"), ("json", '"striped"')):
-        with tab.expect_download() as download:
-            tab.click(f"#compare-links [data-form={form}]")
+        with stored.expect_download() as download:
+            stored.click(f"#compare-links [data-form={form}]")
         assert expected in Path(download.value.path()).read_text(encoding="utf-8")
 
-    show(tab, "History")
+    show(stored, "History")
     rows.get_by_text("Delete").click()
-    tab.click("#compare-delete")
-    expect(tab.locator("#compare-list")).to_contain_text("No comparison has that")
+    stored.click("#compare-delete")
+    expect(stored.locator("#compare-list")).to_contain_text("No comparison has that")
 
 
 def test_a_column_has_its_own_settings_and_changed_columns_begin_anew(tab: Page) -> None:
