@@ -26,20 +26,26 @@ CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-STARTUP_SECONDS = 120
-BROWSER = "browser"
+BROWSER, HOUSE = "browser", "tests/test_house.py"
+BROWSERS_AT_ONCE = 2
 expect.set_options(timeout=PATIENCE_MS)
+# Models as small as ours compute no faster with more, and the cores have other tests to run.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class ByFile(LoadScopeScheduling):
-    """Keeps the tests of a file together, and those with a browser one after another.
+    """Keeps the tests of a file together, and has no more than two browsers open at once.
 
-    Two browsers with two apps on two cores make each other wait for half a minute.
+    Each has an app and its models beside it: more of them would only wait for each other.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return BROWSER if _drives_a_browser(file) else file
+        files = _files_with_a_browser()
+        if file not in files:
+            return file
+        # In halves: chat and compare, whose models never stop talking, come one after the other.
+        return f"{BROWSER}-{files.index(file) * BROWSERS_AT_ONCE // len(files)}"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -47,14 +53,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Run one file more than there are cores: who drives a browser or a process mostly waits."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return (psutil.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that drive a browser: together they take longest."""
-    items.sort(key=lambda item: item.get_closest_marker(BROWSER) is None)
+    """Begin with what takes longest, or everybody would wait for it in the end."""
+    first = [*_files_with_a_browser(), HOUSE]
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in first)
 
 
 @cache
-def _drives_a_browser(file: str) -> bool:
-    return f"mark.{BROWSER}" in (ROOT / file).read_text(encoding="utf-8")
+def _files_with_a_browser() -> list[str]:
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    marked = [file for file in files if f"mark.{BROWSER}" in file.read_text(encoding="utf-8")]
+    return [file.relative_to(ROOT).as_posix() for file in marked]
 
 
 @pytest.fixture
@@ -110,7 +126,7 @@ class AppServer:
 
     def wait(self) -> "AppServer":
         """Return once /healthz answers."""
-        deadline = time.monotonic() + STARTUP_SECONDS
+        deadline = time.monotonic() + PATIENCE_S
         while not self._answers():
             output = self.log.read_text(encoding="utf-8", errors="replace")
             assert self.process.poll() is None, f"the app ended by itself:\n{output}"

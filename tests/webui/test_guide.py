@@ -15,6 +15,7 @@ from easytune.webui import guide_view, suggestion_panel
 from easytune.webui.suggestions import Suggestions
 from tests.conftest import AppServer
 
+pytestmark = pytest.mark.browser
 RANK, DROPOUT = "#option-lora-rank", "#option-lora-dropout"
 INTENT, WISH = "#option-goal-intent input", "#guide-wish textarea, #guide-wish input"
 
