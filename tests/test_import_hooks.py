@@ -1,5 +1,6 @@
 """A module that is loaded on first use is the real one to everybody who uses it."""
 
+import gc
 import importlib
 import importlib.util
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from easytune import import_hooks
 from easytune.import_hooks import Finder, Late, StandIn
 
 FILES = {
@@ -120,3 +122,18 @@ def test_a_late_attribute_gives_way_to_the_import(packages: None) -> None:
     assert "parent.child" not in sys.modules
     assert parent.child.OTHER == 5
     assert parent.child is sys.modules["parent.child"]
+
+
+def test_garbage_is_looked_for_again_also_after_an_import_that_failed() -> None:
+    try:
+        with pytest.raises(ImportError):
+            _fail_at_once()
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+
+
+def _fail_at_once() -> None:
+    with import_hooks.at_once():
+        assert not gc.isenabled()
+        raise ImportError

@@ -4,10 +4,12 @@ Libraries import a great deal that a process may never use. `Finder` puts a stan
 of such a module: a module object that loads the real one when something in it is wanted.
 """
 
+import gc
 import importlib
 import importlib.abc
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -95,6 +97,21 @@ class Finder(importlib.abc.MetaPathFinder):
         parent = sys.modules.get(above)
         if parent is not None and vars(parent).get(child) is module:
             delattr(parent, child)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Import without looking for garbage meanwhile: there is none, and a look takes its time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        # What is imported stays; later looks need not go through it.
+        gc.freeze()
+        gc.enable()
 
 
 class StandIn(ModuleType):

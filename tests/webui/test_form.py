@@ -15,6 +15,7 @@ from easytune.options import Option
 from easytune.webui.context import Context
 from easytune.webui.form import Form
 from easytune.webui.language import all_options
+from easytune.webui.late_config import Page
 from easytune.webui.tabs import train
 from easytune.webui.train_handlers import TrainHandlers
 
@@ -211,3 +212,18 @@ def test_texts_for_empty_controls_belong_to_options_that_exist() -> None:
     keys = {key.removeprefix(prefix) for key in i18n.texts("en") if key.startswith(prefix)}
 
     assert keys <= {option.path for option in all_options()}
+
+
+def test_browsers_are_told_of_what_came_to_the_page_later() -> None:
+    with Page(analytics_enabled=False) as page:
+        gr.Textbox(elem_id="first")
+    assert _described(page) == ["first"]
+    with page:
+        gr.Textbox(elem_id="second").change(lambda: None)
+    assert _described(page) == ["first", "second"]
+    assert len(page.config["dependencies"]) == 1
+
+
+def _described(page: Page) -> list[str]:
+    told = [each["props"].get("elem_id") for each in page.config["components"]]
+    return [name for name in told if name]

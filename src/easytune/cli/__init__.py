@@ -1,5 +1,8 @@
 """The command line: `easytune <subcommand>`. Nothing heavy is imported before it is needed."""
 
-from easytune.cli.main import main
+from easytune.import_hooks import at_once
+
+with at_once():
+    from easytune.cli.main import main
 
 __all__ = ["main"]

@@ -2,7 +2,10 @@
 
 import argparse
 
-from easytune.webui import launch
+from easytune.import_hooks import at_once
+
+with at_once():
+    from easytune.webui import launch
 
 
 def run(args: argparse.Namespace, lang: str) -> int:

@@ -4,7 +4,6 @@ They import tables, optimization, shards of tensors and, in `late_compiler`, a c
 training one model in one process does not need. All of it is loaded when somebody uses it.
 """
 
-import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from easytune import import_hooks
 from easytune.engine import import_structure, late_compiler
 from easytune.import_hooks import Change, Finder, Late
 
@@ -34,18 +34,13 @@ def remove() -> None:
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Import without looking for garbage meanwhile: there is none, and a look takes its time."""
-    if "torch" in sys.modules or not gc.isenabled():
-        # Nothing much is left to import, and by now there may be garbage.
+    """Import without looking for garbage, unless torch is there: nothing much is left then."""
+    if "torch" in sys.modules:
+        # By now there may be garbage.
         yield
         return
-    gc.disable()
-    try:
+    with import_hooks.at_once():
         yield
-    finally:
-        # What is imported stays; later looks need not go through it.
-        gc.freeze()
-        gc.enable()
 
 
 def _with_less(module: ModuleType) -> None:

@@ -9,6 +9,7 @@ from easytune import i18n
 from easytune.webui import run_since
 from easytune.webui.context import Context
 from easytune.webui.language import label
+from easytune.webui.late_config import Page
 from easytune.webui.tabs import (
     chat,
     compare,
@@ -37,9 +38,9 @@ _SUN_AND_MOON = (
 )
 
 
-def build(context: Context) -> gr.Blocks:
+def build(context: Context) -> Page:
     """Return the whole page."""
-    with gr.Blocks(title="EasyTune", analytics_enabled=False, fill_width=True) as page:
+    with Page(title="EasyTune", analytics_enabled=False, fill_width=True) as page:
         nowhere = gr.Textbox("", visible="hidden", elem_id="et-nowhere")
         gr.HTML(_header(), elem_id="et-header", apply_default_css=False)
         with gr.Tabs(selected="train", elem_id="et-tabs") as tabs:

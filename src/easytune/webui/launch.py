@@ -11,7 +11,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import gradio as gr
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -24,6 +23,7 @@ from easytune.api.door import ApiDoor
 from easytune.api.security import OriginGuard, is_loopback
 from easytune.errors import PasswordNeeded
 from easytune.i18n import t
+from easytune.import_hooks import at_once
 from easytune.services import ports
 from easytune.webui import (
     app,
@@ -37,6 +37,7 @@ from easytune.webui.compare_downloads import ComparisonDownload
 from easytune.webui.context import Context
 from easytune.webui.data_download import DatasetDownload
 from easytune.webui.downloads import AdapterDownload
+from easytune.webui.late_config import Page
 from easytune.webui.login import LoginGate, LoginPage, Sessions, secret_key
 from easytune.webui.results_downloads import EvaluationDownload
 
@@ -92,10 +93,12 @@ def _serve(door: Door, port: int, home: Path, lang: str | None, browser: bool, c
     # for that it loads pandas, and where pyarrow is loading as well that fails.
     os.environ[_SUMMARY_FREQUENCY] = str(sys.maxsize)
     context = Context.of(home, lang or console)
-    page = app.build(context)
+    with at_once():
+        page = app.build(context)
     _let_the_queue_rest(page)
     _stay_off_the_proxy(door.host)
     _, url, public = page.launch(**_launch_options(door, port, context, lang))
+    page.draw_up()
     context.start()
     print(t("app.address", console, url=url), flush=True)
     if door.share:
@@ -108,7 +111,7 @@ def _serve(door: Door, port: int, home: Path, lang: str | None, browser: bool, c
     return 0
 
 
-def _let_the_queue_rest(page: gr.Blocks) -> None:
+def _let_the_queue_rest(page: Page) -> None:
     # It looks for work a thousand times a second otherwise, which takes a twelfth of a core.
     if hasattr(page._queue, "sleep_when_free"):
         page._queue.sleep_when_free = 0.02
@@ -207,7 +210,7 @@ def _ending_signals() -> threading.Event:
     return ended
 
 
-def _close(page: gr.Blocks, context: Context) -> None:
+def _close(page: Page, context: Context) -> None:
     context.close()
     # Open pages ask every second and would otherwise be waited for.
     page.server.force_exit = True
