@@ -16,6 +16,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
+from easytune.engine import batching
+
 Finish = Callable[[Tensor], Tensor]
 """What a family does to the head's logits: caps or scales them."""
 
@@ -41,7 +43,7 @@ def install(model: PreTrainedModel, finish: Finish | None) -> None:
         if predict is None or targets is None:
             return plain(*args, **inputs)
         given = {name: value for name, value in inputs.items() if value is not None}
-        given = {**given, "use_cache": False, "return_dict": True}
+        given = {**batching.rounded_up(given), "use_cache": False, "return_dict": True}
         if finish is None:
             return CausalLMOutput(loss=_whole(plain, given, predict, targets))
         hidden = backbone(model)(**given).last_hidden_state.flatten(0, 1).index_select(0, predict)
