@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
@@ -21,8 +21,8 @@ from easytune.engine import batching
 Finish = Callable[[Tensor], Tensor]
 """What a family does to the head's logits: caps or scales them."""
 
-# Logits of a chunk: enough rows for fast products, small enough for a heap to use them again.
-_CHUNK_BYTES = 24 << 20
+# Logits of a chunk. On a processor more rows make products no faster.
+_CHUNK_BYTES, _CHUNK_ROWS = 64 << 20, 256
 # What passes over logits touch at once: no more than a processor's own cache.
 _CACHE_BYTES = 1 << 20
 
@@ -97,6 +97,7 @@ def _chunk_rows(layer: nn.Module, hidden: Tensor) -> int:
     """Return how many rows have their logits at once; all chunks are about as large."""
     vocabulary = getattr(layer, "out_features", None) or 1 << 17
     most = max(64, _CHUNK_BYTES // (hidden.element_size() * vocabulary))
+    most = min(most, _CHUNK_ROWS) if hidden.device.type == "cpu" else most
     return math.ceil(len(hidden) / math.ceil(len(hidden) / most)) if len(hidden) else most
 
 
@@ -111,18 +112,20 @@ def _whole(
     return cross_entropy(logits.float(), targets, reduction="sum")
 
 
-def _loss_and_gradient(
-    states: Tensor, weight: Tensor, bias: Tensor | None, wanted: Tensor, wants_gradient: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Return loss and gradient of one chunk; its logits are gone when the next one begins."""
-    logits = linear(states, weight, bias)
-    if not wants_gradient:
-        return cross_entropy(logits.float(), wanted, reduction="sum"), None
-    loss = states.new_zeros((), dtype=torch.float32)
-    pieces = _cache_rows(logits)
-    for some, targets in zip(logits.split(pieces), wanted.split(pieces), strict=True):
+def _logits(states: Tensor, weight: Tensor, bias: Tensor | None, room: Tensor) -> Tensor:
+    """Return logits, written into `room`."""
+    target = room[: len(states)]
+    if bias is None:
+        return torch.mm(states, weight.t(), out=target)
+    return torch.addmm(bias, states, weight.t(), out=target)
+
+
+def _loss_and_slope(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Return the summed loss of a chunk; make its logits their gradient in place."""
+    size, loss = _cache_rows(logits), logits.new_zeros((), dtype=torch.float32)
+    for some, targets in zip(logits.split(size), wanted.split(size), strict=True):
         loss += _to_slope(some, targets)
-    return loss, logits @ weight
+    return loss
 
 
 def _cache_rows(logits: Tensor) -> int:
@@ -153,15 +156,17 @@ class _FrozenHeadLoss(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, size: int
     ) -> Tensor:
         total = hidden.new_zeros((), dtype=torch.float32)
-        wants_gradient = ctx.needs_input_grad[0]
-        gradients = []
-        for states, wanted in zip(hidden.split(size), targets.split(size), strict=True):
-            loss, gradient = _loss_and_gradient(states, weight, bias, wanted, wants_gradient)
-            total += loss
+        gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        # One for all chunks: a block this large comes from the system, page by page.
+        room = hidden.new_empty(min(size, len(hidden)), len(weight))
+        for start in range(0, len(hidden), size):
+            chunk = slice(start, start + size)
+            logits = _logits(hidden[chunk], weight, bias, room)
+            total += _loss_and_slope(logits, targets[chunk])
             if gradient is not None:
-                gradients.append(gradient)
-        if wants_gradient:
-            ctx.save_for_backward(torch.cat(gradients) if gradients else torch.zeros_like(hidden))
+                torch.mm(logits, weight, out=gradient[chunk])
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
         return total
 
     @staticmethod

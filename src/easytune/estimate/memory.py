@@ -16,8 +16,9 @@ PARTS: tuple[Part, ...] = (
 # By itself the engine recomputes when more than this share of free memory would be needed.
 CHECKPOINTED_ABOVE = 0.7
 _GIGA = 1e9
-# Loss is computed over chunks of logits of this size, at least so many rows; `engine.loss`.
-_CHUNK_BYTES, _CHUNK_ROWS, _UNKNOWN_VOCABULARY = 24 << 20, 64, 1 << 17
+# Loss is computed over chunks of logits of this size, at least so many rows, on a processor at most
+# so many; `engine.loss`.
+_CHUNK_BYTES, _LEAST_ROWS, _MOST_ROWS, _UNKNOWN_VOCABULARY = 64 << 20, 64, 256, 1 << 17
 # Python with torch, transformers and peft; a GPU holds the workspaces of its libraries.
 _PROCESS_GB = {"cpu": 0.38, "mps": 0.38, "cuda": 0.05}
 _QUANTIZED_BYTES = {8: 1.01, 4: 0.53}
@@ -125,7 +126,8 @@ def _chunk(
 ) -> float:
     """Return the bytes of one chunk of logits with its slopes."""
     words = model.vocabulary or _UNKNOWN_VOCABULARY
-    rows = min(load.supervised, max(_CHUNK_ROWS, _CHUNK_BYTES // (form.computed * words)))
+    rows = min(load.supervised, max(_LEAST_ROWS, _CHUNK_BYTES // (form.computed * words)))
+    rows = min(rows, _MOST_ROWS) if machine.device == "cpu" else rows
     is_learned = config.model.method == "full" or "lm_head" in config.lora.modules_to_save
     # Without a frozen head that is all there is after the layers, the backward computes them anew.
     if is_learned or form.autocast or model.inside.finishes_logits:
