@@ -10,6 +10,7 @@ import pytest
 from easytune import doctor, requirements
 from easytune.doctor import Finding
 from easytune.export import ExportConfig
+from easytune.i18n import t
 from tests.conftest import ROOT, free_port
 from tests.patience import PATIENCE_S
 
@@ -120,3 +121,7 @@ def test_an_option_of_another_target_needs_nothing(monkeypatch: pytest.MonkeyPat
     assert not [path for path, _ in requirements.unmet(merged)]
     rounded = merged.changed(what__target="quantized")
     assert "quantized.method" in dict(requirements.unmet(rounded))
+    graph = dict(requirements.unmet(ExportConfig().changed(what__target="onnx")))["what.target"]
+    said = t(f"error.{graph.code()}", **graph.values)
+    assert said.startswith("ONNX needs")
+    assert said.endswith("onnx onnxscript onnxruntime")

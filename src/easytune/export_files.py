@@ -21,6 +21,8 @@ from easytune.job import JobFolder, Record, installed_versions
 CERTIFICATE = "certificate.json"
 # What a target is where nothing is said of it.
 _PLAIN = ("as-base", "model", "adapter")
+LOADABLE = ("adapter", "merged", "quantized")
+"""Targets that transformers reads, and so EasyTune itself; others have runtimes of their own."""
 
 
 class Source(FoundModel):
@@ -246,7 +248,7 @@ def _told(order: ExportOrder) -> str:
     what, more = order.config.what, len(order.sources) - 1
     model = order.sources[0].title + (f" +{more}" if more else "")
     if what.strengths:
-        return f"{model} · 0 … {max(what.strengths):g}"
+        return f"{model} · strengths 0–{max(what.strengths):g}"
     how = f" {what.merge}" * (more > 0 and what.merge != "linear")
     how += f" × {what.strength:g}" * (what.strength != 1)
     return " ".join([f"{model}{how} · {what.target}", *_forms(order.config)])

@@ -15,6 +15,7 @@ from easytune.options import applies, declared
 
 GPU = "gpu"
 _BENCHMARKS = "measure.benchmarks"
+_TARGET = "what.target"
 _BITSANDBYTES = ("ademamix", "bnb", "lion", "paged")
 _OPTIMIZER_PACKAGES = {
     "galore": "galore-torch",
@@ -57,7 +58,7 @@ _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("monitor.report_to", "tensorboard"): ("tensorboard",),
     ("monitor.report_to", "wandb"): ("wandb",),
     ("monitor.report_to", "mlflow"): ("mlflow",),
-    ("what.target", "onnx"): ("onnx", "onnxscript", "onnxruntime"),
+    (_TARGET, "onnx"): ("onnx", "onnxscript", "onnxruntime"),
     ("quantized.method", "w8a16"): ("compressed-tensors",),
     ("quantized.method", "w4a16"): ("compressed-tensors",),
     ("quantized.method", "fp8"): ("compressed-tensors",),
@@ -95,7 +96,7 @@ def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
             continue
         value = getattr(getattr(config, option.section), option.name)
         if need := missing(option.path, value):
-            yield option.path, _reason(_named(option.name, value), need)
+            yield option.path, _reason(option.path, value, need)
 
 
 def require(config: BaseModel, *options: str) -> None:
@@ -111,11 +112,13 @@ def _needs(path: str, value: Any) -> tuple[str, ...]:
     return _optimizer_needs(value) if path == "optim.optimizer" else _NEEDS.get((path, value), ())
 
 
-def _named(option: str, value: Any) -> str:
+def _named(path: str, value: Any) -> str:
     """Return what a user knows an option's value by."""
+    if path == _TARGET:
+        return f"@export.target.{value}.name"
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
-    return option if value is True else str(value)
+    return path.partition(".")[2] if value is True else str(value)
 
 
 def _optimizer_needs(name: Optimizer) -> tuple[str, ...]:
@@ -126,20 +129,24 @@ def _optimizer_needs(name: Optimizer) -> tuple[str, ...]:
     return ("bitsandbytes",) if from_bitsandbytes else ()
 
 
-@cache
 def _present(need: str) -> bool:
     if need == GPU:
         return _has_gpu_driver()
+    # Looked for each time: what was missing may have been installed while the app was open.
     return find_spec(_MODULES.get(need, need)) is not None
 
 
+@cache
 def _has_gpu_driver() -> bool:
     """Tell whether the driver of an NVIDIA or AMD GPU is loaded. Asking torch would load torch."""
     devices = (Path("/proc/driver/nvidia/version"), Path("/dev/kfd"))
     return any(path.exists() for path in devices) or shutil.which("nvidia-smi") is not None
 
 
-def _reason(value: str, need: str) -> EasyTuneError:
+def _reason(path: str, value: Any, need: str) -> EasyTuneError:
+    named = _named(path, value)
     if need == GPU:
-        return OptionUnsupported(option=value, reason=GPU)
-    return DependencyMissing(option=value, package=need)
+        return OptionUnsupported(option=named, reason=GPU)
+    # All at once: who has installed the first shall not be asked for the next.
+    absent = (one for one in _needs(path, value) if one != GPU and not _present(one))
+    return DependencyMissing(option=named, package=" ".join(absent))

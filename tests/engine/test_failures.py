@@ -60,7 +60,8 @@ def test_a_package_that_transformers_asks_for_is_named_and_nothing_more(tmp_path
     event = failures.failed(caught.value, TrainConfig(), tmp_path)
     assert event.values["package"] == "no-such-package"
     assert t("error.dependency_missing", **event.values) == (
-        "This run needs the package no-such-package. Install it with: pip install no-such-package"
+        "This run needs a package that is not installed. "
+        "Install what is missing with: pip install no-such-package"
     )
 
 

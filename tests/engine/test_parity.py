@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -58,12 +59,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def _peft(base: Path, adapter: Path) -> TransformersRuntime:
-    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(str(base), dtype=torch.float32)
-    with_adapter = PeftModel.from_pretrained(model, str(adapter)).eval()
-    return TransformersRuntime("peft", with_adapter, tokenizers.load(base))
+    with_adapter = peft.PeftModel.from_pretrained(model, str(adapter)).eval()
+    found = TransformersRuntime("peft", with_adapter, tokenizers.load(base))
+    assert found.version == peft.__version__
+    return found
 
 
 def test_what_was_merged_passes_with_all_that_was_learned(bench: Bench) -> None:

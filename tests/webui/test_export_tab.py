@@ -72,6 +72,22 @@ def test_only_the_options_of_the_chosen_target_are_seen(home: Path) -> None:
     assert "<b>Mine" not in desk.on._beside(ExportConfig(), "en")[1]["value"]
 
 
+def test_ollama_has_one_number_format_and_room_for_a_template(home: Path) -> None:
+    desk = Desk(home)
+    painted = desk.on.edited(desk.visitor, "posix", "", *desk.values(what__target="ollama"))
+    assert desk.shown(painted, "ollama.number_format")["visible"]
+    assert not desk.shown(painted, "gguf.number_format")["visible"]
+    template = desk.panel.form.control("ollama.template")
+    assert isinstance(template.component, gr.Textbox)
+    assert template.read("{{ .Prompt }}\n") == "{{ .Prompt }}\n"
+    assert isinstance(desk.panel.form.control("hub.repository").component, gr.Textbox)
+
+
+def test_rows_to_measure_on_are_chosen_from_what_is_here(home: Path) -> None:
+    offered = Desk(home).on._offered(ExportConfig(), "en")["what.rows"]
+    assert "demo/style" in [value for _, value in offered]
+
+
 # --- the tab in a browser -----------------------------------------------------
 
 
@@ -133,6 +149,10 @@ def test_an_export_is_started_followed_stopped_and_resumed(page: Page, scene: Wa
     expect(proof).to_have_attribute("data-passed", "true")
     expect(proof).to_contain_text("This is the model that was trained.")
     expect(proof.locator(".export-use").first).to_contain_text("easytune chat")
+    proof.get_by_role("button", name="Deploy").click()
+    expect(page.locator("#deploy-start")).to_be_visible()
+    expect(page.locator("#deploy-model input")).to_have_value(re.compile("voice.*adapter"))
+    page.locator("#export-view").get_by_text("Export").click()
     expect(page.locator("#export-picker input")).not_to_have_value("")
 
 

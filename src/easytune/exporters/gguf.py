@@ -26,24 +26,21 @@ _BYTES = {
 WRITTEN_HERE = ("f32", "f16", "bf16", "q8_0")
 """Formats that need nothing but Python; the others are made by llama.cpp's own quantizer."""
 _VOCABULARY_BYTES = 20_000_000
+_OURS = when("what.target", "gguf")
 
 
 class Options(Section):
     """How the model is written for llama.cpp."""
 
-    number_format: Annotated[
-        GgufFormat, Knob(level="essential", when=when("what.target", "gguf", "ollama"))
-    ] = "q8_0"
+    number_format: Annotated[GgufFormat, Knob(level="essential", when=_OURS)] = "q8_0"
     """Fewer bits make a smaller file and faster answers, and cost some quality."""
 
-    content: Annotated[
-        Literal["model", "adapter"], Knob(level="essential", when=when("what.target", "gguf"))
-    ] = "model"
+    content: Annotated[Literal["model", "adapter"], Knob(level="essential", when=_OURS)] = "model"
     """The whole model, or the adapter alone for llama.cpp's --lora beside its base."""
 
     converter: Annotated[
         Literal["auto", "easytune", "llama.cpp"],
-        Knob(level="expert", when=when("what.target", "gguf", "ollama")),
+        Knob(level="expert", when=_OURS),
     ] = "auto"
     """Who converts. llama.cpp: the converter in the folder that Settings names."""
 

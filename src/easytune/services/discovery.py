@@ -8,7 +8,7 @@ from pathlib import Path
 
 from easytune import checkpoints, demo, model_files, model_hubs, paths, records
 from easytune.errors import EasyTuneError, ModelIncomplete, ModelPickled, RemoteCodeRefused
-from easytune.export_files import CERTIFICATE, ExportFolder
+from easytune.export_files import CERTIFICATE, LOADABLE, ExportFolder
 from easytune.inspection_files import IMPORT_RECORD, MODEL
 from easytune.job import NAME_FILE
 from easytune.services import pairing
@@ -16,8 +16,6 @@ from easytune.services import pairing
 _CAUSAL = ("ForCausalLM", "LMHeadModel")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 _RUN_CARD = "easytune.yaml"
-# Targets that transformers reads; other formats have runtimes of their own.
-_LOADABLE = ("adapter", "merged", "quantized")
 Mark = tuple[tuple[str, int, int], ...]
 
 
@@ -93,7 +91,7 @@ def exported(home: Path) -> Iterator[tuple[str, Path]]:
 def _proved(artefact: Path, mark: str) -> str:
     """Return the name of an artefact that the gate has let through and that can be loaded."""
     content = records.read(artefact / CERTIFICATE) or {}
-    is_model = content.get("passed") is True and content.get("target") in _LOADABLE
+    is_model = content.get("passed") is True and content.get("target") in LOADABLE
     return str(content.get("name") or artefact.parent.parent.name) if is_model else ""
 
 

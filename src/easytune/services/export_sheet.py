@@ -10,6 +10,9 @@ from easytune.services.export_story import ExportStory
 from easytune.services.export_uses import Use, uses
 from easytune.services.report_table import Table
 
+_WHOLE_FROM = 1000
+"""From here on a perplexity is told without decimals, and not as a power of ten."""
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -62,7 +65,7 @@ def _sentences(certificate: Certificate, lang: str) -> Iterator[str]:
         greedy = _percent(one.greedy_agreement)
         yield t("export.sentence.greedy", lang, prompts=one.prompts, greedy=greedy)
         if one.top1 is not None:
-            values = {"tokens": one.tokens, "top1": _percent(one.top1)}
+            values = {"tokens": f"{one.tokens:,}", "top1": _percent(one.top1)}
             yield t("export.sentence.top1", lang, **values)
         if one.learned is not None:
             yield t("export.sentence.learned", lang, learned=_percent(one.learned))
@@ -144,7 +147,9 @@ def _small(value: float | None) -> str:
 
 
 def _plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= _WHOLE_FROM else f"{value:.4g}"
 
 
 def _most(value: float) -> str:

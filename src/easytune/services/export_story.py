@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from easytune.events import Event, Notice, Phase, Written
 from easytune.export_errors import ExportInterrupted
-from easytune.export_files import Certificate, ExportFolder, ExportOrder
+from easytune.export_files import LOADABLE, Certificate, ExportFolder, ExportOrder
 from easytune.services import job_following
 from easytune.services.job_following import GETTING_READY, Following, JobStory, Outcome
 
@@ -23,6 +23,12 @@ class ExportStory(JobStory):
     certificate: Certificate | None = None
     """None until the gate has spoken; also there where it did not pass."""
     folder: ExportFolder
+
+    @property
+    def model(self) -> str:
+        """Return the name under which chat and servers here load the export; "" where none can."""
+        can = self.is_model and self.order.config.what.target in LOADABLE
+        return str(self.folder.artefact) if can else ""
 
     @property
     def is_model(self) -> bool:

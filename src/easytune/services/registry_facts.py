@@ -9,7 +9,7 @@ import yaml
 
 from easytune import checkpoints, job, paths, records
 from easytune.errors import CheckpointInvalid, RunMissing
-from easytune.export_files import Certificate, ExportFolder
+from easytune.export_files import LOADABLE, Certificate, ExportFolder
 from easytune.job import JobFolder
 from easytune.services import discovery, folders, registry_scan
 from easytune.services.evidence import ENDED
@@ -18,7 +18,6 @@ from easytune.services.runs import Runs
 from easytune.services.trash import size_of
 
 _HALF = "-half"
-_LOADABLE = ("adapter", "merged", "quantized")
 
 
 class Reader:
@@ -108,7 +107,7 @@ class Reader:
         named = f"{before.suggested if before else Path(first.id).name}-{target}"
         return Facts(
             key=registry_scan.EXPORT + name, kind="export", folder=str(folder.artefact),
-            model=str(folder.artefact) if target in _LOADABLE else "",
+            model=str(folder.artefact) if target in LOADABLE else "",
             suggested=clean_name(chosen or named) or "model", base=first.base,
             created=certificate.created, bytes=size_of(folder.artefact),
             is_adapter=target == "adapter", run=first.run, step=first.step, target=target,

@@ -1,6 +1,8 @@
 """A curve of strengths in words: a table, and the strength that is worth a thought."""
 
 from easytune import strengths
+from easytune.data.probe import BUNDLED
+from easytune.data.test_sets import HELD_OUT
 from easytune.export_files import StrengthCurve, StrengthPoint
 from easytune.i18n import t
 from easytune.services.report_table import Table
@@ -34,9 +36,12 @@ def sentence(curve: StrengthCurve, lang: str) -> str:
 
 def about(curve: StrengthCurve, lang: str) -> str:
     """Return what the figures were measured on."""
+    probe = t("form.choice.demo.probe", lang) if curve.probe == BUNDLED else curve.probe
     if not curve.rows:
-        return t("strengths.measured_probe", lang, probe=curve.probe)
-    values = {"rows": curve.row_count, "set": curve.rows, "probe": curve.probe}
+        return t("strengths.measured_probe", lang, probe=probe)
+    run = curve.rows.removeprefix(HELD_OUT)
+    rows = curve.rows if run == curve.rows else t("strengths.kept_back", lang, run=run)
+    values = {"rows": f"{curve.row_count:,}", "set": rows, "probe": probe}
     return t("strengths.measured", lang, **values)
 
 

@@ -15,8 +15,8 @@ from easytune.options import Option
 from easytune.webui.language import label, option_help, option_label
 
 Kind = Literal[
-    "switch", "choice", "number", "maybe_number", "text", "line", "name", "picked", "words",
-    "lines", "numbers", "mapping",
+    "switch", "choice", "number", "maybe_number", "text", "line", "prose", "name", "picked",
+    "words", "lines", "numbers", "mapping",
 ]  # fmt: skip
 RADIOS = ("model.method", "data.stage")
 # Texts with suggestions that depend on what is on this machine.
@@ -24,7 +24,7 @@ PICKED = ("data.held_out_file",)
 # Texts that are typed, and never chosen.
 TYPED = (
     "deploy.name", "server.host", "report.name", "result.name", "judge.url", "judge.key_variable",
-    "judge.rubric",
+    "deployment.image", "hub.repository", "hub.revision", "hub.message", "hub.license",
 )  # fmt: skip
 NAMES = {"qlora": "QLoRA", "modelscope": "ModelScope", "wandb": "Weights & Biases"}
 
@@ -84,6 +84,8 @@ def kind_of(option: Option) -> Kind:
         return "lines" if option.knob.lines > 1 else "words"
     if annotation in (int, float):
         return "number"
+    if annotation is str and option.knob.lines > 1:
+        return "prose"
     if annotation is str:
         return "line" if option.path in TYPED else "name"
     if option.path in PICKED:
@@ -102,6 +104,9 @@ def read(kind: Kind, shown: Any) -> Any:
             return str(shown).strip() or None if shown is not None else None
         case "name" | "line":
             return str(shown or "").strip()
+        case "prose":
+            # As it was typed: in a template a line break at the end is part of it.
+            return str(shown or "") if str(shown or "").strip() else ""
         case "words":
             return tuple(word for entry in shown or () if (word := str(entry).strip()))
         case "lines":
@@ -119,7 +124,7 @@ def show(kind: Kind, value: Any) -> Any:
     match kind:
         case "maybe_number":
             return "" if value is None else f"{value:.12g}"
-        case "text" | "line" | "name" | "picked":
+        case "text" | "line" | "prose" | "name" | "picked":
             return value or ""
         case "words":
             return list(value)

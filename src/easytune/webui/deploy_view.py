@@ -44,7 +44,7 @@ def listed(
     `chosen` is the one whose details are shown.
     """
     if not stories:
-        return f'<div class="et-empty">{escape(t("deploy.empty", lang))}</div>'
+        return f'<div class="et-card et-empty">{escape(t("deploy.empty", lang))}</div>'
     return "".join(
         _card(story, checks.get(story.id), story.id == chosen, lang) for story in stories
     )

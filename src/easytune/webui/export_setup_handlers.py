@@ -12,7 +12,7 @@ from easytune.exporters import EXPORTERS, space
 from easytune.i18n import t
 from easytune.services.catalogue import Model
 from easytune.services.exports import Exports
-from easytune.webui import export_setup, export_view, model_picker
+from easytune.webui import export_setup, export_view, model_picker, pickers
 from easytune.webui.context import Context
 from easytune.webui.export_setup import SetupPanel
 from easytune.webui.job_setup import SetupDesk, Update
@@ -107,7 +107,11 @@ class SetupHandlers(SetupDesk[ExportConfig]):
     def _offered(self, config: ExportConfig, lang: str) -> dict[str, list[Choice]]:
         chosen = config.what.models
         shown = [one for one in self._models() if one.problem is None or one.id in chosen]
-        return {"what.models": [(_line(one, lang), one.id) for one in shown]}
+        rows = (config.what.rows,) if config.what.rows else ()
+        return {
+            "what.models": [(_line(one, lang), one.id) for one in shown],
+            "what.rows": pickers.datasets(self._context.home, lang, rows),
+        }
 
     def _beside(self, config: ExportConfig, lang: str) -> list[Update]:
         offers, target = self._context.exports.offers(config), config.what.target

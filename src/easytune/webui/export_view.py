@@ -20,6 +20,8 @@ from easytune.webui.spoken import sentence
 
 MOST_LISTED = 4
 _HASH_SHOWN = 12
+_WAYS = (("chat-with", "chat"), ("evaluate", "evaluate"), ("deploy", "deploy"))
+"""Attributes of buttons that lead to other tabs with a model, and what the buttons say."""
 
 
 class ExportView:
@@ -128,17 +130,33 @@ def certificate(sheet: Sheet, story: ExportStory, lang: str) -> str:
     tone = "passed" if sheet.passed else "failed"
     lines = "".join(f"<li>{escape(line)}</li>" for line in sheet.sentences)
     departs = "".join(f"<p>{escape(line)}</p>" for line in sheet.departures)
-    where = ""
-    if story.is_model:
-        folder = escape(str(story.folder.artefact))
-        said = escape(t("export.lies_in", lang))
-        where = f'<p class="et-fact">{said} <code>{folder}</code></p>'
     return (
         f'<section class="export-certificate" data-passed="{str(sheet.passed).lower()}">'
         f'<h3 class="export-{tone}">{escape(sheet.verdict)}</h3>'
         f'<div class="export-departs">{departs}</div>'
-        f"<ul>{lines}</ul>{where}{_table(sheet.figures)}{_uses(sheet, lang)}{_files(sheet, lang)}"
+        f"<ul>{lines}</ul>{_place(story, lang)}{_table(sheet.figures)}"
+        f"{_uses(sheet, lang)}{_files(sheet, lang)}"
         "</section>"
+    )
+
+
+def _place(story: ExportStory, lang: str) -> str:
+    """Return where the artefact lies, and the ways to other tabs that can load it."""
+    if not story.is_model:
+        return ""
+    folder, model = (escape(one, quote=True) for one in (str(story.folder.artefact), story.model))
+    copy = f'<button type="button" class="et-mini" data-et-copy="{folder}">'
+    buttons = f"{copy}{escape(t('app.copy', lang))}</button>"
+    if model:
+        buttons += "".join(
+            f'<button type="button" class="et-mini" data-et-{where}="{model}">'
+            f"{escape(t(f'models.act.{name}', lang))}</button>"
+            for where, name in _WAYS
+        )
+    said = escape(t("export.lies_in", lang))
+    return (
+        f'<p class="et-fact">{said} <code>{folder}</code></p>'
+        f'<p class="et-buttons export-ways">{buttons}</p>'
     )
 
 

@@ -134,7 +134,7 @@ def failure(failed: Failed | None, config: TrainConfig, lang: str) -> str:
 
 
 def result(story: Story, folder: str, run_id: str, lang: str) -> str:
-    """Return where the adapter is, to copy, download, talk to or evaluate.
+    """Return where the adapter is, to copy, download, talk to, evaluate or export.
 
     `folder` is empty when there is none.
     """
@@ -152,7 +152,9 @@ def result(story: Story, folder: str, run_id: str, lang: str) -> str:
         f'<button type="button" class="et-mini" id="et-chat-with" data-et-chat-with="{run}">'
         f"{escape(t('chat.with_model', lang))}</button>"
         f'<button type="button" class="et-mini" id="et-evaluate-run" data-et-evaluate="{run}">'
-        f"{escape(t('evaluate.this', lang))}</button></span></div>"
+        f"{escape(t('evaluate.this', lang))}</button>"
+        f'<button type="button" class="et-mini" id="et-export-run" data-et-export="{run}">'
+        f"{escape(t('export.this', lang))}</button></span></div>"
     )
 
 

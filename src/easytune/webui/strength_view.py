@@ -33,6 +33,7 @@ def draw(curve: StrengthCurve | None, lang: str) -> str:
     found = strengths.effects(curve.points)
     parts = [
         f'<p class="et-strength-advice">{escape(strength_sheet.sentence(curve, lang))}</p>',
+        f'<p class="et-muted">{escape(t("strengths.choose", lang))}</p>',
         _legend(lang),
         _chart(found, lang),
         _table(curve, lang),

@@ -1,6 +1,7 @@
 """Models that transformers runs: a folder loaded from scratch, or the trained model in memory."""
 
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,16 @@ from easytune.engine.parity.reading import OwnTokenizer
 if TYPE_CHECKING:
     from easytune.engine.exporting.trained import Trained
 
+_PEFT = "peft"
+
 
 class TransformersRuntime(OwnTokenizer):
     """A model of transformers or PEFT; see `Runtime`, `Reads`, `Renders` and `Tuned`."""
 
     def __init__(self, name: str, model: Any, tokenizer: ModelTokenizer) -> None:
         super().__init__(tokenizer)
-        self.name, self.version = name, transformers.__version__
+        self.name = name
+        self.version = metadata.version(_PEFT) if name == _PEFT else transformers.__version__
         self._model: Any = model
 
     def logits(self, tokens: Sequence[int]) -> np.ndarray:
@@ -66,4 +70,4 @@ def load(folder: Path, allow_remote_code: bool = False) -> TransformersRuntime:
 
 def of_trained(found: "Trained") -> TransformersRuntime:
     """Return the trained model as what exports are compared with."""
-    return TransformersRuntime("peft", found.model, found.tokenizer)
+    return TransformersRuntime(_PEFT, found.model, found.tokenizer)

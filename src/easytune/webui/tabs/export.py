@@ -141,7 +141,11 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     file.copy.click(None, file.yaml, js=_COPY)
     page.setup.measure.click(fills.measured, [page.export, *form.inputs], [page.export], **once)
     page.progress.parts["curve"].click(
-        fills.strengthened, form.inputs, setup.filled, **(now | clicks.EACH)
+        # Past the queue Gradio shows no toast.
+        fills.strengthened,
+        form.inputs,
+        setup.filled,
+        **(told | clicks.EACH),
     ).then(**edited)
     page.setup.start.click(
         fills.started, [page.export, *form.inputs], [*form.outputs, page.export], **once
