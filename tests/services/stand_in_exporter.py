@@ -29,6 +29,13 @@ FOLDER = ExportFolder(Path.cwd())
 PIECES = 20
 
 
+def _pause(pause_s: float) -> None:
+    """Let time pass, unless the job is asked to stop."""
+    until = time.monotonic() + pause_s
+    while time.monotonic() < until and not FOLDER.stop.exists():
+        time.sleep(min(pause_s, 0.05))
+
+
 def main(pause_s: float, die_at: int) -> None:
     order = FOLDER.order()
     events.append(FOLDER.events, Phase(name="preparing"))
@@ -45,7 +52,7 @@ def main(pause_s: float, die_at: int) -> None:
             file.write(b"x" * 1000)
         done, total = (piece + 1) * 1000, PIECES * 1000
         events.append(FOLDER.events, Written(done=done, total=total, bytes_per_second=5000.0))
-        time.sleep(pause_s)
+        _pause(pause_s)
         if piece + 1 == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
     events.append(FOLDER.events, Phase(name="checking"))

@@ -133,7 +133,8 @@ def test_an_export_is_started_followed_stopped_and_resumed(page: Page, scene: Wa
     page.click("#export-start")
     expect(page.locator("#export-phase")).to_contain_text("Place 1 in the queue")
 
-    scene.work(WORKER, 4)
+    # Slower than any machine that is asked to stop it.
+    scene.work(WORKER, 60)
     expect(page.locator("#export-done")).to_contain_text("of 20 kB · 5.0 kB/s")
     # A reload is the same to the server: nobody's hand holds anything.
     page.reload()

@@ -29,3 +29,15 @@ def test_only_whole_models_are_offered_as_a_base() -> None:
     adapter = Model("a", "adapter", "a", Path("a"), "qwen", "qwen", 0.1, BEGAN, is_adapter=True)
     offered = model_picker.bases([base, adapter], "en")
     assert [id for _, id in offered] == ["", "qwen"]
+
+
+def test_what_was_trained_here_is_suggested_before_what_was_exported_or_imported() -> None:
+    whole = Model("demo", "base", "demo", Path("d"), None, "", 1.5, BEGAN)
+    kinds: list[tuple[str, str | None]] = [("exported", None), ("mine", "mine")]
+    exported, mine = (
+        Model(id, "adapter", id, Path(id), "demo", "demo", 0.1, BEGAN, run=run, is_adapter=True)
+        for id, run in kinds
+    )
+    assert model_picker.suggested([whole, exported, mine]) is mine
+    assert model_picker.suggested([whole, exported]) is exported
+    assert model_picker.suggested([whole]) is None

@@ -111,10 +111,7 @@ class _Handlers:
             return [gr.Timer(active=False), *[gr.skip()] * 5]
         lang = self._context.language_of(request)
         models = [one for one in self._context.chat.catalogue.list() if one.problem is None]
-        # As when exporting: most likely it is what was trained last.
-        first = next((one for one in models if one.kind == "adapter"), None) or next(
-            iter(models), None
-        )
+        first = model_picker.suggested(models) or next(iter(models), None)
         value = model or (first.id if first else None)
         picker = gr.update(choices=model_picker.choices(models, lang), value=value)
         hidden = gr.update(visible=False)

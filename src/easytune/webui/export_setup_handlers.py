@@ -93,9 +93,8 @@ class SetupHandlers(SetupDesk[ExportConfig]):
 
     def _first(self) -> ExportConfig:
         """Return what a newcomer finds: the newest adapter, else the demo model whole."""
-        usable = (one for one in self._models() if one.problem is None and one.kind == "adapter")
-        newest = next(usable, None)
-        return self._about(newest.id if newest else "demo", ExportConfig())
+        newest = model_picker.suggested(self._models())
+        return self._about(newest.id if newest else model_picker.DEMO, ExportConfig())
 
     def _about(self, model: str, config: ExportConfig) -> ExportConfig:
         found = next((one for one in self._models() if one.id == model), None)

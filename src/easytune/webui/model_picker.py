@@ -34,6 +34,15 @@ def choices(models: Sequence[Model], lang: str) -> list[tuple[str, str]]:
     return [(line(model, lang), model.id) for model in models]
 
 
+def suggested(models: Sequence[Model]) -> Model | None:
+    """Return what somebody most likely wants to take with them: the adapter trained last.
+
+    Where none was trained here, the newest that came from elsewhere; None without any adapter.
+    """
+    adapters = [one for one in models if one.problem is None and one.kind == "adapter"]
+    return next((one for one in adapters if one.run), next(iter(adapters), None))
+
+
 def meant(models: Sequence[Model], typed: str, lang: str) -> str:
     """Return the id of the model somebody means who typed an id, or how its line begins.
 
