@@ -26,7 +26,8 @@ from easytune.deployment_errors import (
 )
 from easytune.deployment_files import DeploymentFolder
 from easytune.errors import EasyTuneError
-from easytune.services import memory, ports, processes
+from easytune.found_model import FoundModel
+from easytune.services import deployment_commands, memory, ports, processes
 from easytune.services.deployments import DeploymentStory
 from easytune.serving import supervisor
 from tests.conftest import end_processes_of, free_port
@@ -311,3 +312,13 @@ def test_a_log_is_kept_within_bounds(tmp_path: Path) -> None:
 
     lines = log.read_text().splitlines()
     assert (lines[0].startswith("line 98"), lines[-2:]) == (True, ["line 999", "after"])
+
+
+def test_clients_are_not_told_where_a_model_lies() -> None:
+    folder = "/home/me/exports/1/out/model"
+    source = FoundModel(
+        id=folder, title="voice · adapter", kind="adapter", folder=folder, base="demo",
+        base_folder="/demo", is_adapter=True, fingerprint="0",
+    )  # fmt: skip
+    assert deployment_commands.name_for_clients("easytune", "", source) == "voice-adapter"
+    assert deployment_commands.name_for_clients("easytune", "mine", source) == "mine"

@@ -10,6 +10,8 @@ from typing import Any
 from easytune.deployment import Engine
 from easytune.deployment_errors import EngineMissing, EngineUnfit
 from easytune.deployment_files import Deployment, DeploymentFolder
+from easytune.found_model import FoundModel
+from easytune.job import slug
 from easytune.services import ports
 from easytune.services.server_orders import Orders
 
@@ -57,10 +59,15 @@ def orders(deployment: Deployment, folder: DeploymentFolder) -> Orders:
     return Orders(command, proof="instance", **shared)
 
 
-def name_for_clients(engine: Engine, wanted: str, model: str, folder: str) -> str:
-    """Return what clients call the model: as wanted, where the server leaves a choice."""
+def name_for_clients(engine: Engine, wanted: str, source: FoundModel) -> str:
+    """Return what clients call the model: as wanted, where the server leaves a choice.
+
+    Else by its id; where that is a folder, by its title: clients need not know where it lies.
+    """
     # Pinned to one model, `transformers serve` knows it by its folder only.
-    return folder if engine == "transformers" else wanted or model
+    if engine == "transformers":
+        return source.base_folder
+    return wanted or (slug(source.title) if Path(source.id).is_absolute() else source.id)
 
 
 def takes_hashes(deployment: Deployment) -> bool:

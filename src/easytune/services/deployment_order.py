@@ -32,9 +32,7 @@ def compose(config: DeployConfig, home: Path, catalogue: Catalogue) -> Deploymen
     deployment = Deployment(
         config=config,
         source=source,
-        name=deployment_commands.name_for_clients(
-            engine, config.deploy.name, source.id, source.base_folder
-        ),
+        name=deployment_commands.name_for_clients(engine, config.deploy.name, source),
         host=server.host,
         port=_UNKNOWN,
         allow_remote_code=settings.allows_remote_code(home),

@@ -117,7 +117,7 @@ def _card(story: DeploymentStory, check: CheckStory | None, is_chosen: bool, lan
         f'<div class="deploy-address"><code>{escape(story.url)}</code>'
         f"{copy_button(story.url, lang)}{_key(story, lang)}</div>"
         f"{_figures(story.metrics, lang)}{_trouble(story, lang)}{_checked(check, lang)}"
-        f"{_buttons(story, lang)}</div>"
+        f"{_buttons(story, is_chosen, lang)}</div>"
     )
 
 
@@ -188,10 +188,11 @@ def _checked(check: CheckStory | None, lang: str) -> str:
     return f'<p class="{tone} deploy-check">{said}</p>'
 
 
-def _buttons(story: DeploymentStory, lang: str) -> str:
+def _buttons(story: DeploymentStory, is_chosen: bool, lang: str) -> str:
     """Return what can be done with a deployment now."""
     standing = story.standing
     actions = ["show"]
+    shown = {"show": "hide"} if is_chosen else {}
     if standing.is_active:
         actions += ["check"] if standing.state == "healthy" else []
         actions += ["restart", "stop"] if standing.state != "stopping" else []
@@ -200,7 +201,7 @@ def _buttons(story: DeploymentStory, lang: str) -> str:
     id = escape(story.id, quote=True)
     buttons = "".join(
         f'<button type="button" class="et-mini" data-action="{action}" data-id="{id}">'
-        f"{escape(t(f'deploy.action.{action}', lang))}</button>"
+        f"{escape(t(f'deploy.action.{shown.get(action, action)}', lang))}</button>"
         for action in actions
     )
     return f'<span class="et-buttons">{buttons}</span>'
