@@ -1,8 +1,9 @@
 """Exports in processes that kill themselves at a given place.
 
 `killed_exporter.py <place> <folder> [<place> <folder> …]`: everything is imported once, and each
-export is done in a fork. A place is `bytes:<n>`, the n-th report of bytes; `named:before` or
-`named:after`, around the rename that makes an artefact of what was written.
+export is done in a fork. A place is `bytes:<n>`, the n-th report of bytes; `phase:<n>`, the n-th
+phase's beginning; `named:before` or `named:after`, around the rename that makes an artefact of what
+was written.
 """
 
 import os
@@ -32,6 +33,8 @@ def _export(place: str, folder: Path) -> None:
     kind, _, where = place.partition(":")
     if kind == "bytes":
         _die_in(Session, "bytes_done", int(where))
+    elif kind == "phase":
+        _die_in(Session, "phase", int(where))
     elif where == "before":
         _die_in(job.Certificate, "model_dump_json", 1)
     else:

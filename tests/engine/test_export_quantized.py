@@ -15,6 +15,7 @@ from easytune.engine.exporting.merging import MergedWeights
 from easytune.engine.exporting.packing import PackedWeights
 from easytune.export_errors import ArchitectureUnsupported, ParityFailed
 from easytune.export_files import Certificate
+from easytune.exporters import quantized
 from tests.engine import exported, merged, tiny
 
 NEEDED = {"bnb-int8": "bitsandbytes", "bnb-nf4": "bitsandbytes", "torchao-int8": "torchao"}
@@ -82,6 +83,16 @@ def test_a_model_whose_layers_are_no_linear_ones_is_refused(tmp_path: Path) -> N
         PackedWeights(MergedWeights(base), "w8a16", 128)
 
     assert raised.value.reason == "@export.reason.no_linear"
+
+
+def test_a_family_with_linear_layers_of_its_own_is_refused_before_it_waits(tmp_path: Path) -> None:
+    base = tiny.save_folder(_folder(tmp_path / "base"), "falcon")
+    order = exported.order(tmp_path, exported.source(base), "quantized").order()
+
+    with pytest.raises(ArchitectureUnsupported) as raised:
+        quantized.refuse(order.config.quantized, order)
+
+    assert raised.value.reason == "@export.reason.own_linear"
 
 
 def test_a_scale_that_is_wrong_does_not_pass(

@@ -1,8 +1,10 @@
 """Weights in 8 or 4 bits, loaded by transformers; the packed ones by vLLM, too."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from easytune import requirements
+from easytune import records, requirements
+from easytune.export_errors import ArchitectureUnsupported
 from easytune.options import Knob, Section, when
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ Method = Literal["w8a16", "w4a16", "fp8", "bnb-int8", "bnb-nf4", "torchao-int8"]
 PACKED = ("w8a16", "w4a16", "fp8")
 _BITS = {"w4a16": 4.5, "bnb-nf4": 4.5}
 _WHEN = when("what.target", "quantized")
+# Their linear layers compute in a way of their own, with a weight that packing takes away.
+_OWN_LINEAR = ("falcon",)
 # Embeddings and head keep their format; of small models they are half of all.
 _KEPT = 0.35
 
@@ -40,8 +44,12 @@ def needs_bytes(options: Options, sizes: "Sizes") -> int:
 
 
 def refuse(options: Options, order: "ExportOrder") -> None:
-    """Raise DependencyMissing without the package of the method."""
+    """Raise DependencyMissing without the package of the method, or ArchitectureUnsupported."""
     requirements.require(order.config, "quantized.method")
+    config = records.read(Path(order.sources[0].base_folder) / "config.json") or {}
+    family = str(config.get("model_type", "?"))
+    if options.method in PACKED and family in _OWN_LINEAR:
+        raise ArchitectureUnsupported(options.method, family, "@export.reason.own_linear")
 
 
 def export(session: "Session", options: Options) -> str:
