@@ -18,6 +18,8 @@ from easytune.options import Knob, Option, Section, declared, when
 ADAPTED = when("model.method", "lora", "qlora")
 QUANTIZED = when("model.method", "qlora")
 CONVERSATIONS = when("data.stage", "sft")
+_MOST = 64
+SHARED = when("memory.processes", *range(2, _MOST + 1))
 
 
 class GoalSection(Section):
@@ -285,8 +287,11 @@ class MemorySection(Section):
     )
     """Compiles the model first: minutes of waiting for faster steps after."""
 
-    processes: Annotated[int, Knob(level="expert", step=1)] = Field(default=1, ge=1, le=64)
+    processes: Annotated[int, Knob(level="expert", step=1)] = Field(default=1, ge=1, le=_MOST)
     """Processes that share every step, one per GPU; a step learns as many times the rows."""
+
+    sharding: Annotated[Literal["none", "fsdp"], Knob(level="expert", when=SHARED)] = "none"
+    """FSDP splits the frozen base among the processes: less memory each, slower steps."""
 
 
 class MonitorSection(Section):

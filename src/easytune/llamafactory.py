@@ -205,7 +205,6 @@ RULES: dict[str, _Rule] = {
     "lr_scheduler_kwargs": _Rule("output.training_args.lr_scheduler_kwargs"),
     "dataloader_num_workers": _Rule("output.training_args.dataloader_num_workers", int),
     "ddp_timeout": _Rule("output.training_args.ddp_timeout", int),
-    "deepspeed": _Rule("output.training_args.deepspeed"),
 }
 """Keys of theirs that say one thing each."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from easytune.config import TrainConfig
 from easytune.errors import DependencyMissing, EasyTuneError, OptionUnsupported
 from easytune.optimizers import Optimizer
 from easytune.options import applies, declared
@@ -97,6 +98,17 @@ def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
         value = getattr(getattr(config, option.section), option.name)
         if need := missing(option.path, value):
             yield option.path, _reason(option.path, value, need)
+    if isinstance(config, TrainConfig) and _splits_more_than_lora(config):
+        yield "memory.sharding", OptionUnsupported("fsdp", "@engine.reason.splits_lora")
+
+
+def _splits_more_than_lora(config: TrainConfig) -> bool:
+    """Tell whether a base is to be split that is more than the frozen weights below plain LoRA."""
+    if config.memory.processes == 1 or config.memory.sharding == "none":
+        return False
+    lora = config.lora
+    is_plain = not (lora.use_dora or lora.modules_to_save or lora.init == "pissa")
+    return config.model.method != "lora" or config.memory.torch_compile or not is_plain
 
 
 def require(config: BaseModel, *options: str) -> None:

@@ -62,6 +62,8 @@ def test_an_option_that_nobody_reads_would_be_found() -> None:
         ({"dataloder_num_workers": 2}, "dataloader_num_workers"),
         ({"learning_rate": 1e-3}, "optim.learning_rate"),
         ({"label_smoothing_factor": 0.1}, "label_smoothing_factor"),
+        ({"fsdp": "full_shard"}, "memory.sharding"),
+        ({"deepspeed": "ds_z3_config.json"}, "memory.sharding"),
     ],
 )
 def test_extra_arguments_that_would_do_nothing_are_refused(given: dict, said: str) -> None:
@@ -82,6 +84,19 @@ def test_options_for_gpus_are_refused_on_a_processor() -> None:
     config = TrainConfig().changed(memory__liger_kernel=True)
     with pytest.raises(OptionUnsupported):
         arguments.check(config, hardware.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "with_it",
+    [{"model__method": "full"}, {"lora__use_dora": True}, {"lora__modules_to_save": ("lm_head",)}],
+)
+def test_a_base_is_split_only_below_a_plain_adapter(with_it: dict) -> None:
+    config = TrainConfig().changed(memory__processes=2, memory__sharding="fsdp")
+    arguments.check(config, hardware.device("cpu"))
+    arguments.check(config.changed(memory__processes=1, **with_it), hardware.device("cpu"))
+    with pytest.raises(OptionUnsupported) as raised:
+        arguments.check(config.changed(**with_it), hardware.device("cpu"))
+    assert raised.value.option == "fsdp"
 
 
 @pytest.mark.parametrize("total", [1, 2, 10, 97, 1000, 30_000])

@@ -15,7 +15,7 @@ import torch
 
 from easytune import checkpoints
 from easytune.config import TrainConfig
-from easytune.events import Evaluated, Forgetting, Step, Stopped
+from easytune.events import Evaluated, Forgetting, Notice, Sampled, Step, Stopped
 from easytune.job import Job, JobFolder, create
 from tests.engine import tiny
 from tests.engine.ran import Ran
@@ -40,6 +40,14 @@ def shared(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
         memory__processes=2,
     )
     with started(home, config) as (folder, process):
+        return Ran(folder, process.wait())
+
+
+@pytest.fixture(scope="module")
+def split(shared: Ran, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """The same run, with the base split among the processes."""
+    config = shared.folder.read().config.changed(memory__sharding="fsdp")
+    with started(tmp_path_factory.mktemp("split"), config) as (folder, process):
         return Ran(folder, process.wait())
 
 
@@ -79,6 +87,32 @@ def test_two_processes_have_the_curve_of_one_with_twice_the_accumulation(
         torch.testing.assert_close(weight, theirs[name], rtol=1e-3, atol=2e-4)
 
 
+def test_a_split_base_gives_the_same_curves_and_the_same_adapter(shared: Ran, split: Ran) -> None:
+    assert split.code == 0, split.folder.log.read_text()
+    told = {event.code: event.values for event in split.of(Notice)}
+    # What lies outside the layers of this model is a third of it, of which each has a copy.
+    assert told["base_split"]["processes"] == 2
+    assert 50 < told["base_split"]["share"] < 80
+    assert "base_split" not in {event.code for event in shared.of(Notice)}
+    assert losses(split) == pytest.approx(losses(shared), rel=1e-6)
+    for kind in (Evaluated, Forgetting, Sampled):
+        found, wanted = ([_measured(event) for event in ran.of(kind)] for ran in (split, shared))
+        assert found == wanted
+    ours, theirs = split.weights(), shared.weights()
+    assert ours.keys() == theirs.keys()
+    for name, weight in ours.items():
+        torch.testing.assert_close(weight, theirs[name], rtol=1e-5, atol=1e-7)
+
+
+def _measured(event: Evaluated | Forgetting | Sampled) -> object:
+    """Return what was found, to what is beyond rounding."""
+    match event:
+        case Evaluated(loss=value) | Forgetting(score=value):
+            return event.step, round(value, 5)
+        case Sampled(samples=samples):
+            return event.step, samples
+
+
 def test_every_step_is_reported_once_and_the_run_has_one_end(shared: Ran) -> None:
     steps = [step.step for step in shared.of(Step)]
     assert steps == sorted(set(steps))
@@ -86,15 +120,17 @@ def test_every_step_is_reported_once_and_the_run_has_one_end(shared: Ran) -> Non
     assert shared.end.kind == "finished"
 
 
+@pytest.mark.parametrize("sharding", ["none", "fsdp"])
 def test_a_run_of_two_processes_goes_on_from_its_checkpoint_and_stops_when_asked(
-    shared: Ran, tmp_path: Path
+    sharding: str, shared: Ran, tmp_path: Path
 ) -> None:
     asked, folder = shared.folder.read().config, checkpoints.valid(shared.folder.checkpoints)[-1]
     step = checkpoints.step_of(folder)
     assert 0 < step < max(losses(shared))
     assert {f"rng_state_{rank}.pth" for rank in (0, 1)} <= {p.name for p in folder.iterdir()}
     # Longer than it was, so that it goes on after the same steps until it is asked to stop.
-    longer = asked.changed(schedule__epochs=500, monitor__logging_steps=1)
+    more = {"schedule__epochs": 500, "monitor__logging_steps": 1, "memory__sharding": sharding}
+    longer = asked.changed(**more)
     with started(tmp_path, longer, resume_from=str(folder)) as (again, process):
         eventually(lambda: max(losses(Ran(again, 0)), default=0) > step)
         again.stop.touch()

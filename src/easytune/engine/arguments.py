@@ -46,6 +46,9 @@ _OWN = {
     "activation_checkpointing": "memory.gradient_checkpointing",
     "use_liger_kernel": "memory.liger_kernel",
     "torch_compile": "memory.torch_compile",
+    "fsdp": "memory.sharding",
+    "fsdp_config": "memory.sharding",
+    "deepspeed": "memory.sharding",
     "logging_steps": "monitor.logging_steps",
     "eval_steps": "monitor.eval_steps",
     "save_steps": "monitor.save_steps",
@@ -206,6 +209,7 @@ def _check_processes(config: TrainConfig, device: torch.device) -> None:
         raise OptionUnsupported("memory.processes", "@engine.reason.one_device")
     if device.type == "cuda" and count > torch.cuda.device_count():
         raise OptionUnsupported("memory.processes", "@engine.reason.one_device")
+    requirements.require(config, "memory.sharding")
 
 
 def _check_settings(config: TrainConfig) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from easytune.config import TrainConfig
 from easytune.engine import adapters, attention, fused_layers, hardware, lora_layer, probe
 from easytune.engine.failures import first_line
+from easytune.engine.together import ALONE, Together
 from easytune.errors import (
     DependencyMissing,
     ModelIncomplete,
@@ -22,6 +23,9 @@ from easytune.errors import (
     OptionUnsupported,
     RemoteCodeRefused,
 )
+
+if TYPE_CHECKING:
+    from easytune.engine.sharding import Split
 
 
 @dataclass(frozen=True)
@@ -39,34 +43,45 @@ class Loaded:
     """Whether training computes in `dtype` by automatic casts: some weights are in fp32."""
     slow_layers: dict[lora_layer.Obstacle, int] = field(default_factory=dict)
     """How many layers of the adapter are computed by PEFT, by what keeps ours from it."""
+    share_held: float = 1.0
+    """Which share of the base lies in this process; the rest is with those that share the run."""
 
 
 def load(
-    config: TrainConfig, folder: Path, before_adapter: Callable[[Loaded], None] | None = None
+    config: TrainConfig,
+    folder: Path,
+    before_adapter: Callable[[Loaded], None] | None = None,
+    together: Together = ALONE,
 ) -> Loaded:
     """Return the model of a run with its adapter, on its device, proved to run as planned.
 
-    `before_adapter` is shown the base that is going to get an adapter.
+    `before_adapter` is shown the base that is going to get an adapter. The base is split among
+    those `together` where that is asked for.
     """
     device = hardware.device(config.memory.device)
     wish = _attention(config, device)
     size = parameters(folder)
     hardware.limit_threads(device, size)
     dtype = hardware.precision(config.memory.precision, device, size)
-    base = _trained_base(config, folder, device, dtype)
-    attention.register()
+    is_split = together.count > 1 and config.memory.sharding == "fsdp"
+    base = _trained_base(config, folder, torch.device("cpu") if is_split else device, dtype)
     # What is compiled fuses by itself.
     fuses = not config.memory.torch_compile
-    if fuses:
+    if fuses and device.type == "cpu":
         fused_layers.speed_up(base)
+    split = _split(base, together, device) if is_split else None
+    attention.register()
     plan = probe.plan(base, wish, config.data.packing)
     probe.apply(base, plan)
     if before_adapter and config.model.method != "full":
         before_adapter(Loaded(base, base, plan, device, dtype, autocast=False))
     model = _prepare(config, base, folder)
     slow = lora_layer.speed_up(model) if fuses else {}
+    if split:
+        split.lend(model)
     autocast = _needs_autocast(config, model, dtype, bool(slow))
-    return Loaded(model, base, plan, device, dtype, autocast, slow)
+    share = split.share_held if split else 1.0
+    return Loaded(model, base, plan, device, dtype, autocast, slow, share)
 
 
 def parameters(folder: Path) -> int:
@@ -174,12 +189,19 @@ def quantized(
     )
 
 
+def _split(base: PreTrainedModel, together: Together, device: torch.device) -> "Split":
+    # Seconds of imports that other runs do not pay.
+    from easytune.engine.sharding import Split
+
+    return Split(base, together, device)
+
+
 def _trained_base(
     config: TrainConfig, folder: Path, device: torch.device, dtype: torch.dtype
 ) -> PreTrainedModel:
     is_quantized = config.model.method == "qlora"
     bits = config.memory.quantization_bits
-    return load_base(
+    base = load_base(
         folder,
         device,
         # Full fine-tuning keeps fp32 weights, computing in half precision by casts.
@@ -190,6 +212,19 @@ def _trained_base(
         allow_pickle=config.model.allow_pickle,
         name=config.model.base_model,
     )
+    _keep_gradients(base)
+    return base
+
+
+def _keep_gradients(base: PreTrainedModel) -> None:
+    """Keep bitsandbytes from what it does to 4-bit weights for answers on processors with bf16.
+
+    At the first forward of an evaluation it lays them out anew, for good, and what computes with
+    that layout has no backward: layers below would learn nothing from then on.
+    """
+    for module in base.modules():
+        if "support_avx512bf16_for_cpu" in vars(module):
+            vars(module)["support_avx512bf16_for_cpu"] = False
 
 
 def _refuse_random_weights(folder: Path, found: dict[str, Any]) -> None:

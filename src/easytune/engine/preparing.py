@@ -1,5 +1,6 @@
 """From a configuration to a trainer: data, model, order of rows. For a run and for its check."""
 
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,7 +18,15 @@ from easytune.data.gathering import UsedVersion
 from easytune.data.rows import reasons_text
 from easytune.data.token_cache import TokenCache
 from easytune.data.tokenizer import ModelTokenizer
-from easytune.engine import adapters, arguments, hardware, heap, models, recomputing, tokens
+from easytune.engine import (
+    adapters,
+    arguments,
+    hardware,
+    heap,
+    models,
+    recomputing,
+    tokens,
+)
 from easytune.engine.batching import StepBatches
 from easytune.engine.models import Loaded
 from easytune.engine.reporting import Reporter
@@ -61,6 +70,8 @@ def check(config: TrainConfig) -> None:
     transformers_logging.disable_progress_bar()
     # PEFT asks transformers by an old name; nothing a reader of the log could do about it.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+    # Said for every layer of every step in 8 bits.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     arguments.check(config, hardware.device(config.memory.device))
 
 
@@ -96,14 +107,15 @@ def load(
     config: TrainConfig,
     model_folder: Path,
     before_adapter: Callable[[Loaded], None] | None = None,
+    together: Together = ALONE,
 ) -> Loaded:
     """Return the model of a run with its adapter, the same whenever the seed is.
 
-    `before_adapter` is shown the base that is going to get an adapter.
+    See `models.load` for the rest.
     """
     # Before the adapter is made: its start is random.
     set_seed(config.schedule.seed)
-    return models.load(config, model_folder, before_adapter)
+    return models.load(config, model_folder, before_adapter, together)
 
 
 def prepare(
@@ -166,6 +178,9 @@ def say_what_differs(prepared: Prepared, report: Reporter) -> None:
         report.notice("packing_off", model=config.model.base_model)
     if config.model.method != "full" and adapters.has_fused_experts(loaded.base):
         report.notice("experts_frozen")
+    if loaded.share_held < 1:
+        share = round(100 * loaded.share_held)
+        report.notice("base_split", processes=config.memory.processes, share=share)
     for reason, layers in loaded.slow_layers.items():
         report.notice("slow_layers", layers=layers, reason=f"@engine.slow.{reason}")
     _say_other_base(prepared, report)

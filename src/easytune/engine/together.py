@@ -1,11 +1,13 @@
 """The processes that share every step of a run: which one this is, and how they agree.
 
-Each computes its part of a step on a model of its own, and gradients are averaged (DDP). The first
-alone measures, decides, reports and writes; the others do as it says, so that nothing that depends
-on a clock, a file or a rounding can lead them apart.
+Each computes its part of a step, and gradients are averaged (DDP). The first alone measures,
+decides, reports and writes; the others do as it says, so that nothing that depends on a clock, a
+file or a rounding can lead them apart. Where they have only a part of the base each (`sharding`),
+those who wait for the first give theirs to what it computes meanwhile.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,12 +24,18 @@ _PATIENCE = timedelta(days=2)
 _DECIDED = ("should_log", "should_evaluate", "should_save", "should_training_stop")
 
 
-@dataclass(frozen=True)
+class _Computes:
+    """Said by the first while the others wait: it needs their parts of the base."""
+
+
+@dataclass
 class Together:
     """One of `count` processes, numbered from 0; by default the only one."""
 
     rank: int = 0
     count: int = 1
+    lend: Callable[[], None] | None = None
+    """Gives this process's part of the base to one forward of the first, where it is split."""
 
     @property
     def is_first(self) -> bool:
@@ -38,9 +46,14 @@ class Together:
         """Return the first process's `value`, in all of them."""
         if self.count == 1:
             return value
-        said: list[Any] = [value]
-        distributed.broadcast_object_list(said, src=0)
-        return said[0]
+        while (said := self._say(value)) is _Computes:
+            assert self.lend is not None  # or the first would not ask
+            self.lend()
+        return said
+
+    def borrow(self) -> None:
+        """Have the others, who wait, `lend` their parts for a forward of the first."""
+        self._say(_Computes)
 
     def total(self, *values: float) -> list[float]:
         """Return the sum of each value over all processes, in double precision."""
@@ -53,6 +66,11 @@ class Together:
     def wait(self) -> None:
         """Wait until all have come here."""
         self.agree(None)
+
+    def _say(self, value: Any) -> Any:
+        said = [value]
+        distributed.broadcast_object_list(said, src=0)
+        return said[0]
 
 
 ALONE = Together()
@@ -81,6 +99,12 @@ class Agreement(TrainerCallback):
 
     def __init__(self, together: Together) -> None:
         self.together = together
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Wait for what is measured before the first step."""
+        self.together.wait()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

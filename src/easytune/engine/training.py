@@ -71,7 +71,8 @@ def train(
     if together.is_first:
         meter = forgetting.meter(config, material, folder, resume, report, stop.asked)
     report.phase("loading_model")
-    loaded = preparing.load(config, model_folder, meter.before_adapter if meter else None)
+    before_adapter = meter.before_adapter if meter else None
+    loaded = preparing.load(config, model_folder, before_adapter, together)
     if together.agree(stop.asked()):
         return Stopped()
     prepared = preparing.prepare(config, model_folder, material, loaded)
@@ -103,6 +104,7 @@ class _Run:
         self.report, self.stop, self.prepared, self.meter = report, stop, prepared, meter
         self.model_folder, self.material = prepared.model_folder, prepared.material
         self.loaded, self.rhythm = prepared.loaded, prepared.rhythm
+        self.together = together
         self.began = time.monotonic()
         self.resume = Path(job.resume_from) if job.resume_from else None
         self.trainer = preparing.trainer(prepared, folder.checkpoints, together=together)
@@ -128,6 +130,7 @@ class _Run:
         if self.meter:
             self.report.phase("evaluating")
             self.meter.begin(self.loaded)
+        self.together.wait()
         self._announce(checkpoints.step_of(resume) if resume else 0)
         self._train()
         self.report.phase("finishing")
@@ -136,6 +139,7 @@ class _Run:
         forgot = None
         if self.meter and self.watch:
             forgot = self.meter.finish(kept, ending.asked, self.watch.clock.seconds)
+        self.together.wait()
         metrics = self._metrics(forgot)
         self._write_result(metrics, ending, forgot, kept)
         step = self.trainer.state.global_step
@@ -143,7 +147,9 @@ class _Run:
 
     def follow(self) -> Finished | Stopped:
         """Compute this process's part of every step; the first one does all the rest."""
+        self.together.wait()
         self._train()
+        self.together.wait()
         return Finished(step=self.trainer.state.global_step)
 
     def _train(self) -> None:
