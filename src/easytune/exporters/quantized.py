@@ -17,8 +17,8 @@ Method = Literal["w8a16", "w4a16", "fp8", "bnb-int8", "bnb-nf4", "torchao-int8"]
 PACKED = ("w8a16", "w4a16", "fp8")
 _BITS = {"w4a16": 4.5, "bnb-nf4": 4.5}
 _WHEN = when("what.target", "quantized")
-# Their linear layers compute in a way of their own, with a weight that packing takes away.
-_OWN_LINEAR = ("falcon",)
+# Their code computes with the weight of a linear layer itself, which packing takes away.
+_OWN_LINEAR = ("falcon", "gpt_bigcode")
 # Embeddings and head keep their format; of small models they are half of all.
 _KEPT = 0.35
 
