@@ -23,13 +23,19 @@ ROOT = Path(__file__).resolve().parents[2]
 StartRun = Callable[..., Any]
 
 
-def test_the_app_answers_and_holds_no_torch(shared_app: Any) -> None:
+def test_the_app_answers_and_holds_neither_torch_nor_matplotlib(shared_app: Any) -> None:
     answer = httpx.get(f"{shared_app.url}/healthz").json()
     assert answer["status"] == "ok"
+    events = httpx.get(f"{shared_app.url}/config", timeout=PATIENCE_S).json()["dependencies"]
+    event = next(each for each in events if each["backend_fn"] and not each["inputs"])
+    body = {"data": [], "fn_index": event["id"], "session_hash": "x"}
+    predict = f"{shared_app.url}/gradio_api/run/predict"
+    assert httpx.post(predict, json=body, timeout=PATIENCE_S).status_code == 200
     mapped = Path(f"/proc/{shared_app.process.pid}/maps")
     if not mapped.exists():
         pytest.skip("needs /proc")
     assert "libtorch" not in mapped.read_text()
+    assert "matplotlib" not in mapped.read_text()
 
 
 def test_it_listens_to_this_machine_only(shared_app: Any) -> None:

@@ -8,6 +8,7 @@ imported as it is.
 
 import inspect
 import sys
+from contextlib import nullcontext
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,13 @@ def _without_stubs(module: ModuleType) -> None:
     """Switch off the stub writer of Gradio's component metaclass."""
     if hasattr(module, "create_or_modify_pyi"):
         vars(module)["create_or_modify_pyi"] = _write_nothing
+    _asking_once(module)
+
+
+def _without_charts(module: ModuleType) -> None:
+    """Let handlers run without matplotlib, which ours never use: Gradio sets it up for each."""
+    if hasattr(module, "MatplotlibBackendMananger"):
+        vars(module)["MatplotlibBackendMananger"] = nullcontext
     _asking_once(module)
 
 
@@ -65,6 +73,6 @@ _FINDER = Finder(
     changes={
         STUB_WRITER: _without_stubs,
         "gradio.blocks": _asking_once,
-        "gradio.utils": _asking_once,
+        "gradio.utils": _without_charts,
     },
 )
