@@ -19,6 +19,7 @@ from easytune import demo
 from easytune.api.problems import ApiProblem
 from easytune.deployment import DeployConfig
 from easytune.deployment_files import CheckOrder
+from easytune.export_files import Parity
 from easytune.generation import SamplingSection
 from easytune.services import deployment_checks, deployment_order
 from easytune.services.catalogue import Catalogue
@@ -99,16 +100,19 @@ def test_the_official_client_is_answered_under_the_chosen_name(served: Served) -
     assert "easytune_requests_total 1" in figures.text
 
 
-def _checked(served: Served) -> CheckStory:
+def _checked(served: Served) -> tuple[CheckStory, Parity]:
     """Have the answers of the server checked; return what was found."""
     folder = served.deployments.folder(served.id)
     known = len([*folder.checks.glob("[!.]*")])
     deployment_checks.start(served.deployments, served.id)
     assert len([*folder.checks.glob("[!.]*")]) == known + 1
-    return eventually(
+    done = eventually(
         lambda: (seen := deployment_checks.latest(folder)) and seen.state in ENDED and seen,
         lambda: str(deployment_checks.latest(folder)),
     )
+    assert (done.state, done.failure) == ("finished", None)
+    assert done.parity is not None
+    return done, done.parity
 
 
 def test_a_server_of_another_model_than_was_trained_does_not_pass(
@@ -128,24 +132,23 @@ def test_a_server_of_another_model_than_was_trained_does_not_pass(
 
     monkeypatch.setattr(deployment_checks, "_order", of_another)
 
-    done = _checked(served)
+    done, parity = _checked(served)
 
-    assert (done.state, done.failure) == ("finished", None)
-    assert not done.parity.passed
-    assert done.parity.greedy_agreement < 1.0
+    assert not parity.passed
+    assert parity.greedy_agreement < 1.0
     assert "not those of the trained model" in deployment_checks.sentence(done, "en")
 
 
 def test_answers_are_checked_against_the_trained_model_over_http(served: Served) -> None:
     folder = served.deployments.folder(served.id)
 
-    done = _checked(served)
+    _, parity = _checked(served)
 
-    assert (done.state, done.failure) == ("finished", None)
-    assert (done.parity.passed, done.parity.greedy_agreement) == (True, 1.0)
-    assert done.parity.runtime == "server"
-    assert done.parity.kl < 1e-6
-    assert done.parity.prompts > 20
+    assert (parity.passed, parity.greedy_agreement) == (True, 1.0)
+    assert parity.runtime == "server"
+    assert parity.kl is not None
+    assert parity.kl < 1e-6
+    assert parity.prompts > 20
     assert [*folder.checks.glob("*/key")] == [], "the key it was given is gone"
     assert len(served.deployments.story(served.id).hints) == 1
 
