@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from easytune.engine import lora_layer
+
 # What is passed over at once, in bytes of fp32: it stays in a core's own cache.
 _PIECE_BYTES = 512 << 10
 
+_Pair = tuple[Tensor, Tensor]
 Finish = Callable[[Tensor, Tensor], Tensor]
 """Multiplies normalised states in fp32 by a norm's weight, into the number format of the weight."""
 
@@ -94,7 +97,11 @@ def _gated(module: nn.Module) -> bool:
 
 
 def _gated_forward(module: Any, x: Tensor) -> Tensor:
-    return module.down_proj(_SiluProduct.apply(module.gate_proj(x), module.up_proj(x)))
+    gate, up, down = module.gate_proj(x), module.up_proj(x), module.down_proj
+    given = lora_layer.weights(down, gate) if hasattr(down, "lora_A") else None
+    if given is not None:
+        return _GatedDown.apply(gate, up, *given)  # type: ignore[return-value]
+    return down(_SiluProduct.apply(gate, up))
 
 
 def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -132,24 +139,70 @@ class _RmsNorm(torch.autograd.Function):
         return result, None, None, None
 
 
+def _multiplied(gate: Tensor, up: Tensor) -> Tensor:
+    """Return silu(gate) * up."""
+    result = torch.empty_like(gate)
+    for g, u, target in _pieces(gate, up, result):
+        torch.mul(silu(g), u, out=target)
+    return result
+
+
+def _gate_slopes(gate: Tensor, up: Tensor, slope: Tensor, product: Tensor | None = None) -> _Pair:
+    """Return the slopes of gate and up; write their product anew into `product`."""
+    to_gate, to_up = torch.empty_like(gate), torch.empty_like(up)
+    again = to_up if product is None else product
+    for g, u, given, for_gate, for_up, target in _pieces(gate, up, slope, to_gate, to_up, again):
+        active = silu(g)
+        if product is not None:
+            torch.mul(active, u, out=target)
+        torch.mul(given, active, out=for_up)
+        for_gate.copy_(torch.ops.aten.silu_backward(given * u, g))
+    return to_gate, to_up
+
+
 class _SiluProduct(torch.autograd.Function):
     """silu(gate) * up; the activation is computed again in the backward."""
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
         gate, up = gate.contiguous(), up.contiguous()
-        result = torch.empty_like(gate)
-        for g, u, target in _pieces(gate, up, result):
-            torch.mul(silu(g), u, out=target)
         ctx.save_for_backward(gate, up)
-        return result
+        return _multiplied(gate, up)
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, *outer: Tensor) -> _Pair:
         gate, up = ctx.saved_tensors
-        slope = outer[0].contiguous()
-        to_gate, to_up = torch.empty_like(gate), torch.empty_like(up)
-        for g, u, given, for_gate, for_up in _pieces(gate, up, slope, to_gate, to_up):
-            torch.mul(given, silu(g), out=for_up)
-            for_gate.copy_(torch.ops.aten.silu_backward(given * u, g))
-        return to_gate, to_up
+        return _gate_slopes(gate, up, outer[0].contiguous())
+
+
+class _GatedDown(torch.autograd.Function):
+    """The layer down(silu(gate) * up) with its adapter; what goes into it is computed again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        gate: Tensor,
+        up: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        a: Tensor,
+        b: Tensor,
+        scale: float,
+    ) -> Tensor:
+        gate, up = gate.contiguous(), up.contiguous()
+        rows = _multiplied(gate, up).view(-1, gate.shape[-1])
+        result, low = lora_layer.product(rows, (weight, bias, a, b, scale))
+        ctx.save_for_backward(gate, up, low, weight, a, b)
+        ctx.scale = scale
+        return result.view(*gate.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        gate, up, low, weight, a, b = ctx.saved_tensors
+        slope = outer[0].reshape(-1, outer[0].shape[-1])
+        to_rows, low_slope, to_b = lora_layer.slopes(slope, low, (weight, None, a, b, ctx.scale))
+        assert to_rows is not None
+        rows = torch.empty_like(to_rows)
+        to_gate, to_up = _gate_slopes(gate, up, to_rows, rows)
+        to_a = (low_slope.t() @ rows).to(a.dtype)
+        return to_gate, to_up, None, None, to_a, to_b, None

@@ -13,6 +13,8 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+Weights = tuple[Tensor, Tensor | None, Tensor, Tensor, float]
+"""W, its bias, A, B and the scale of their product."""
 Obstacle = Literal["dora", "dropout", "quantized", "unusual"]
 """Why a layer is more than W x + s B A x with a frozen ordinary W."""
 
@@ -44,13 +46,45 @@ def _obstacle(layer: Any) -> Obstacle | None:
     return None if is_plain else "unusual"
 
 
+def weights(layer: Any, x: Tensor) -> Weights | None:
+    """Return what our product takes beside `x`; None where a layer is more than that, or hooked."""
+    if _obstacle(layer) or layer._forward_hooks or layer._forward_pre_hooks:
+        return None
+    return _weights(layer, x, {})
+
+
+def product(rows: Tensor, given: Weights) -> tuple[Tensor, Tensor]:
+    """Return W x + bias + scale B A x for each row, and A x."""
+    weight, bias, a, b, scale = given
+    low = rows @ a.to(rows.dtype).t()
+    return linear(rows, weight, bias).addmm_(low, b.to(rows.dtype).t(), alpha=scale), low
+
+
+def slopes(
+    slope: Tensor, low: Tensor, given: Weights, wants_x: bool = True
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    """Return the slopes of x, of A x and of B, given that of the product."""
+    weight, _, a, b, scale = given
+    low_slope = (slope @ b.to(slope.dtype)).mul_(scale)
+    to_x = (slope @ weight).addmm_(low_slope, a.to(slope.dtype)) if wants_x else None
+    # Narrow times wide is faster than wide times narrow.
+    return to_x, low_slope, (low.t() @ slope).t().mul(scale).to(b.dtype)
+
+
 def _forward(layer: LoraLinear, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    given = _weights(layer, x, kwargs)
+    if given is None:
+        return type(layer).forward(layer, x, *args, **kwargs)
+    return _LoraProduct.apply(x, *given)  # type: ignore[return-value]
+
+
+def _weights(layer: LoraLinear, x: Tensor, kwargs: dict[str, Any]) -> Weights | None:
     name = layer.active_adapters[0] if len(layer.active_adapters) == 1 else None
     if name is None or name not in layer.lora_A or not _applies(layer, x, kwargs):
-        return type(layer).forward(layer, x, *args, **kwargs)
-    base = layer.base_layer
+        return None
+    base: Any = layer.base_layer
     a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
-    return _LoraProduct.apply(x, base.weight, base.bias, a, b, layer.scaling[name])  # type: ignore[return-value]
+    return base.weight, base.bias, a, b, layer.scaling[name]
 
 
 def _applies(layer: LoraLinear, x: Tensor, kwargs: dict[str, Any]) -> bool:
@@ -71,8 +105,7 @@ class _LoraProduct(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float
     ) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        low = rows @ a.to(x.dtype).t()
-        result = linear(rows, weight, bias).addmm_(low, b.to(x.dtype).t(), alpha=scale)
+        result, low = product(rows, (weight, bias, a, b, scale))
         ctx.save_for_backward(rows, low, weight, a, b)
         ctx.scale, ctx.shape = scale, x.shape
         return result.view(*x.shape[:-1], -1)
@@ -81,11 +114,8 @@ class _LoraProduct(torch.autograd.Function):
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         rows, low, weight, a, b = ctx.saved_tensors
         slope = outer[0].reshape(-1, outer[0].shape[-1])
-        low_slope = (slope @ b.to(slope.dtype)).mul_(ctx.scale)
-        to_x = None
-        if ctx.needs_input_grad[0]:
-            to_x = (slope @ weight).addmm_(low_slope, a.to(slope.dtype)).view(ctx.shape)
+        given = (weight, None, a, b, ctx.scale)
+        to_x, low_slope, to_b = slopes(slope, low, given, ctx.needs_input_grad[0])
         to_a = (low_slope.t() @ rows).to(a.dtype)
-        # Narrow times wide is faster than wide times narrow.
-        to_b = (low.t() @ slope).t().mul(ctx.scale).to(b.dtype)
+        to_x = None if to_x is None else to_x.view(ctx.shape)
         return to_x, None, None, to_a, to_b, None

@@ -60,6 +60,7 @@ def of_layer(
         _attention(model) + _inner(config, model, machine) + _experts(model)
     )
     width += _kept_inputs(config, model, form)
+    width -= form.computed * _made_again(config, model, form, machine)
     scores = model.heads * _score_bytes(config, model, load, form, machine)
     pairs = _pairs(config, model, load, form, machine)
     return load.tokens * width + pairs * scores + _identities(config, model, form)
@@ -151,6 +152,16 @@ def _is_gated_by_us(config: TrainConfig, model: ModelShape, machine: Machine) ->
     has_gate = any(linear.name == "gate_proj" for linear in model.linears)
     ours = machine.device == "cpu" and config.model.method != "qlora"
     return ours and has_gate and model.inside.activation in ("silu", "swish")
+
+
+def _made_again(config: TrainConfig, model: ModelShape, form: Format, machine: Machine) -> float:
+    """Return the width of what goes into the way down where the backward computes it anew."""
+    lora = config.lora
+    ours = config.model.method == "lora" and not (form.autocast or lora.dropout or lora.use_dora)
+    if not ours or not _is_gated_by_us(config, model, machine):
+        return 0.0
+    names = [linear.name for linear in _learning(config, model) if linear.group == "mlp"]
+    return _down_width(model) if "down_proj" in names else 0.0
 
 
 def _experts(model: ModelShape) -> float:
