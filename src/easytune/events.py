@@ -87,6 +87,15 @@ class Written(_Event):
     bytes_per_second: float | None = None
 
 
+class Compared(_Event):
+    """How far an export is with comparing, or a curve with its strengths."""
+
+    kind: Literal["compared"] = "compared"
+    done: int
+    """Prompts answered, by the trained model and by the exported one; or strengths measured."""
+    total: int
+
+
 class Step(_Event):
     """One logged optimizer step."""
 
@@ -251,8 +260,8 @@ class Failed(_Event):
 
 
 Event = Annotated[
-    Started | Phase | Answered | Written | Step | Evaluated | Forgetting | Sampled | Resources
-    | Checkpoint | Notice | Trial | Swept | Finished | Stopped | Failed,
+    Started | Phase | Answered | Written | Compared | Step | Evaluated | Forgetting | Sampled
+    | Resources | Checkpoint | Notice | Trial | Swept | Finished | Stopped | Failed,
     Field(discriminator="kind"),
 ]  # fmt: skip
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)

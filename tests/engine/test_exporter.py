@@ -13,7 +13,7 @@ from easytune import events, paths
 from easytune.engine import exporter
 from easytune.engine.exporting import checking
 from easytune.engine.exporting.session import Session
-from easytune.events import Event, Failed, Finished, Notice, Stopped, Written
+from easytune.events import Compared, Event, Failed, Finished, Notice, Stopped, Written
 from easytune.export_errors import ParityFailed
 from easytune.export_files import (
     CERTIFICATE,
@@ -77,6 +77,9 @@ def test_an_export_counts_its_bytes_and_is_certified(whole: ExportFolder) -> Non
     counted = [event for event in told if isinstance(event, Written)]
     assert max(event.total for event in counted) > 1_000_000
     assert all(event.done <= event.total for event in counted)
+    compared = [(event.done, event.total) for event in told if isinstance(event, Compared)]
+    assert compared == sorted(compared)
+    assert compared[-1][0] == compared[-1][1] > 1
     assert sorted(path.name for path in whole.out.iterdir()) == [CERTIFICATE, "model"]
     certificate = whole.certificate()
     assert certificate is not None

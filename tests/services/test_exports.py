@@ -80,6 +80,7 @@ def dock(home: Path) -> Dock:
 def test_an_export_counts_its_bytes_and_becomes_a_model_for_every_picker(dock: Dock) -> None:
     export = dock.started(0.05)
     seen = dock.wait(export, lambda story: story.state == "running" and story.done > 2000)
+    assert seen.counts_bytes
     assert (seen.total, seen.phase, seen.is_model) == (20_000, "writing", False)
     assert seen.bytes_per_second == 5000
     assert seen.seconds_left

@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from easytune import demo, paths
 from easytune.export import ExportConfig
+from easytune.exporters import EXPORTERS
 from easytune.webui.context import Context
 from easytune.webui.export_setup import SetupPanel
 from easytune.webui.export_setup_handlers import SetupHandlers
@@ -55,6 +56,15 @@ def test_a_target_that_does_not_work_says_why_on_its_card(home: Path) -> None:
     assert "demo is a whole model, not an adapter" in refused[0]
     assert 'aria-disabled="true"' not in refused[2].partition("</button>")[0]
     assert "whole model" in facts["value"]
+
+
+def test_what_stands_in_the_way_of_every_target_is_said_once(home: Path) -> None:
+    desk = Desk(home)
+    cards, facts = desk.on.chosen(desk.visitor, *desk.values(what__models=("gone",)))
+
+    assert cards["value"].count('aria-disabled="true"') == len(EXPORTERS)
+    assert "gone" not in cards["value"]
+    assert "gone" in facts["value"]
 
 
 def test_only_the_options_of_the_chosen_target_are_seen(home: Path) -> None:

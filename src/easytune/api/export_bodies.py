@@ -55,6 +55,7 @@ class ExportsOut(BaseModel):
 class ExportOut(JobOut):
     """How an export stands."""
 
+    counts_bytes: bool
     bytes_per_second: float | None
     seconds_left: float | None
     sources: list[SourceOut]

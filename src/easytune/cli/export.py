@@ -45,8 +45,7 @@ def _stage(story: ExportStory, lang: str) -> showing.Stage:
 def _far(story: ExportStory, lang: str) -> str:
     parts: list[str] = []
     if story.total:
-        done, total = quantities.size(story.done), quantities.size(story.total)
-        parts.append(t("cli.export.bytes", lang, done=done, total=total))
+        parts.append(export_sheet.so_far(story, lang))
     if story.bytes_per_second:
         parts.append(t("cli.export.pace", lang, pace=quantities.size(story.bytes_per_second)))
     if story.seconds_left is not None and story.state == "running":

@@ -47,6 +47,12 @@ def sheet(story: ExportStory, lang: str) -> Sheet | None:
     )
 
 
+def so_far(story: ExportStory, lang: str) -> str:
+    """Return what is done of a phase that counts: bytes, or what has been compared."""
+    amount = quantities.size if story.counts_bytes else str
+    return t("export.so_far", lang, done=amount(story.done), total=amount(story.total))
+
+
 def _verdict(certificate: Certificate) -> str:
     if not certificate.passed:
         return "failed"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from easytune.events import Event, Notice, Phase, Written
+from easytune.events import Compared, Event, Notice, Phase, Written
 from easytune.export_errors import ExportInterrupted
 from easytune.export_files import LOADABLE, Certificate, ExportFolder, ExportOrder
 from easytune.services import job_following
@@ -15,8 +15,10 @@ class ExportStory(JobStory):
 
     order: ExportOrder
     done: int = 0
-    """Bytes of the phase that are done; 0 in phases that count none."""
+    """What of the phase is done; 0 in phases that count nothing."""
     total: int = 0
+    counts_bytes: bool = True
+    """False while prompts are compared, or strengths measured."""
     bytes_per_second: float | None = None
     seconds_left: float | None = None
     """Until the phase is done, at its pace so far."""
@@ -41,17 +43,17 @@ class _Told:
     """What the events so far add up to."""
 
     phase: str = ""
-    written: Written | None = None
+    done: Written | Compared | None = None
     is_started: bool = False
     notices: list[Notice] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
         match event:
             case Phase(name=name):
-                self.phase, self.written = name, None
+                self.phase, self.done = name, None
                 self.is_started = self.is_started or name not in GETTING_READY
-            case Written():
-                self.written = event
+            case Written() | Compared():
+                self.done = event
             case Notice():
                 self.notices.append(event)
             case _:
@@ -86,10 +88,12 @@ class ExportFold:
             started_at=look.started_at,
             ended_at=look.ended_at,
         )
-        return story if look.has_ended or told.written is None else _counted(story, told.written)
+        return story if look.has_ended or told.done is None else _counted(story, told.done)
 
 
-def _counted(story: ExportStory, last: Written) -> ExportStory:
+def _counted(story: ExportStory, last: Written | Compared) -> ExportStory:
+    if isinstance(last, Compared):
+        return replace(story, done=last.done, total=last.total, counts_bytes=False)
     rate = last.bytes_per_second
     return replace(
         story,

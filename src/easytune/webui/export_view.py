@@ -65,26 +65,32 @@ def _doing(story: ExportStory, lang: str) -> str:
 def _so_far(story: ExportStory, lang: str) -> str:
     if not story.total or story.state not in ACTIVE:
         return ""
-    done, total = quantities.size(story.done), quantities.size(story.total)
-    parts = [t("export.bytes", lang, done=done, total=total)]
+    parts = [export_sheet.so_far(story, lang)]
     if story.bytes_per_second and story.done < story.total:
         parts.append(t("export.pace", lang, pace=quantities.size(story.bytes_per_second)))
     return " · ".join(parts)
 
 
 def targets(offers: Sequence[Offer], chosen: str, lang: str) -> str:
-    """Return a card for every target; one that is out of reach says why, and what helps."""
-    cards = "".join(_card(offer, offer.target == chosen, lang) for offer in offers)
+    """Return a card for every target; one that is out of reach says why, and what helps.
+
+    What stands in the way of all is said once, beside the models.
+    """
+    whys = [sentence(one.problem, lang) if one.problem is not None else "" for one in offers]
+    if len(set(whys)) == 1:
+        whys = [""] * len(whys)
+    cards = "".join(
+        _card(offer, offer.target == chosen, why, lang)
+        for offer, why in zip(offers, whys, strict=True)
+    )
     title = escape(t("export.targets", lang), quote=True)
     return f'<div class="export-targets" role="radiogroup" aria-label="{title}">{cards}</div>'
 
 
-def _card(offer: Offer, is_chosen: bool, lang: str) -> str:
+def _card(offer: Offer, is_chosen: bool, reason: str, lang: str) -> str:
     name = escape(t(f"export.target.{offer.target}.name", lang))
     about = escape(t(f"export.target.{offer.target}.about", lang))
-    why = ""
-    if offer.problem is not None:
-        why = f'<span class="export-why">{escape(sentence(offer.problem, lang))}</span>'
+    why = f'<span class="export-why">{escape(reason)}</span>' if reason else ""
     state = ' aria-disabled="true"' if offer.problem is not None else ""
     size = f"<i>{quantities.size(offer.needs_bytes)}</i>" if offer.needs_bytes else ""
     return (

@@ -25,7 +25,11 @@ def check(
     )
     runtime = transformers_runtime.of_trained(trained)
     said = reference.record(
-        runtime, asked, wish.new_tokens, session.scratch / "said", session.prompts_done
+        runtime,
+        asked,
+        wish.new_tokens,
+        session.scratch / "said",
+        lambda done, total: session.prompts_done(done, 2 * total),
     )
     ends, backend, precision = runtime.ends(), trained.tokenizer.backend, trained.precision
     runtime.close()
@@ -46,7 +50,7 @@ def check(
             allowed,
             wish.new_tokens,
             lambda tokens: backend.decode(list(tokens), skip_special_tokens=False),
-            session.prompts_done,
+            lambda done, total: session.prompts_done(total + done, 2 * total),
         )
     finally:
         exported.close()

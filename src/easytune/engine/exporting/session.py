@@ -9,6 +9,7 @@ from easytune import paths
 from easytune.engine.exporting.progress import ByteProgress
 from easytune.engine.reporting import Reporter
 from easytune.engine.stopping import StopAsked, StopSignal
+from easytune.events import Compared
 from easytune.export_files import ExportFolder, ExportOrder
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ class Session:
             self.report.notice(code, **values)
 
     def prompts_done(self, done: int, total: int) -> None:
-        """Look up from comparing answers. Raises StopAsked when the user wants it to end."""
+        """Say how far comparing is. Raises StopAsked when the user wants it to end."""
         self.check_stop()
+        self.report(Compared(done=done, total=total))
 
     def check_stop(self) -> None:
         """Raise StopAsked when the user wants the job to end."""
