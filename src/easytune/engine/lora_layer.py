@@ -83,8 +83,9 @@ def _weights(layer: LoraLinear, x: Tensor, kwargs: dict[str, Any]) -> Weights | 
     if name is None or name not in layer.lora_A or not _applies(layer, x, kwargs):
         return None
     base: Any = layer.base_layer
-    a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
-    return base.weight, base.bias, a, b, layer.scaling[name]
+    a: Any = layer.lora_A[name]
+    b: Any = layer.lora_B[name]
+    return base.weight, base.bias, a.weight, b.weight, layer.scaling[name]
 
 
 def _applies(layer: LoraLinear, x: Tensor, kwargs: dict[str, Any]) -> bool:
