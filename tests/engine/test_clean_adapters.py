@@ -1,4 +1,7 @@
-"""Sound adapters of many kinds and families pass the check without a warning."""
+"""Sound adapters of many kinds and families pass the check.
+
+One that replaces a module of its base, or trains its tokens, is sound, but the user is told.
+"""
 
 from pathlib import Path
 
@@ -7,6 +10,13 @@ import pytest
 from easytune.inspecting import adapter_options
 from easytune.inspecting.check import check
 from tests.engine import clean_adapters
+
+TOLD = {
+    "llama head": {"whole_module"},
+    "llama embeddings whole": {"whole_module"},
+    "llama norms": {"whole_module"},
+    "llama tokens": {"tokens_trained"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +31,9 @@ def test_a_sound_adapter_of_any_kind_passes(kind: str, home: Path) -> None:
 
     report = check(adapter, base)
 
-    assert [one for one in report.findings if one.severity != "note"] == []
-    assert report.verdict == "passed"
+    told = TOLD.get(kind, set())
+    assert {one.code for one in report.findings if one.severity != "note"} == told
+    assert report.verdict == ("warnings" if told else "passed")
 
 
 def test_every_option_of_peft_is_known() -> None:
