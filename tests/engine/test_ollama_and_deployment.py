@@ -35,7 +35,7 @@ def test_a_modelfile_says_all_that_ollama_has_to_know(model: Path, tmp_path: Pat
     assert 'PARAMETER stop "</s>"' in lines
     assert any(line.startswith('TEMPLATE """{{- range $i, $_ := .Messages }}') for line in lines)
     readme = (folder.artefact / "README.md").read_text(encoding="utf-8")
-    assert "ollama create tiny-one-ollama -f Modelfile" in readme
+    assert "ollama create tiny-one-ollama-q8_0 -f Modelfile" in readme
     assert "训练" in readme
     certificate = folder.certificate()
     assert certificate is not None
