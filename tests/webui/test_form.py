@@ -34,6 +34,7 @@ CHANGED: dict[str, Any] = {
     "lora.init": "pissa", "lora.lora_plus_ratio": 16.5, "optim.learning_rate": 1.5e-7,
     "optim.optimizer": "lion_8bit", "optim.optimizer_args": "a=1,b=2", "optim.neftune_alpha": 5.0,
     "schedule.scheduler": "linear", "schedule.max_steps": 77, "memory.device": "cpu",
+    "memory.sharding": "fsdp",
     "memory.precision": "fp32", "memory.quantization_bits": 8,
     "memory.gradient_checkpointing": "off", "memory.attention": "eager",
     "monitor.logging_steps": 3, "monitor.eval_steps": 4, "monitor.save_steps": 5,
