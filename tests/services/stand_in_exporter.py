@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from easytune import events, records
-from easytune.events import Failed, Finished, Phase, Stopped, Written
+from easytune.events import Compared, Failed, Finished, Phase, Stopped, Written
 from easytune.export_errors import ParityFailed
 from easytune.export_files import (
     CERTIFICATE,
@@ -56,6 +56,9 @@ def main(pause_s: float, die_at: int) -> None:
         if piece + 1 == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
     events.append(FOLDER.events, Phase(name="checking"))
+    for done in (0, 16, 32):
+        events.append(FOLDER.events, Compared(done=done, total=64))
+        _pause(10 * pause_s)
     parity = _parity(departs="departs" in order.sources[0].title)
     certificate = Certificate(
         target=order.config.what.target, name=export_name(order), sources=order.sources,

@@ -85,6 +85,9 @@ def test_an_export_counts_its_bytes_and_becomes_a_model_for_every_picker(dock: D
     assert seen.bytes_per_second == 5000
     assert seen.seconds_left
     assert Room(dock.home).is_training()
+    compared = dock.wait(export, lambda story: not story.counts_bytes and story.done > 0)
+    assert (compared.phase, compared.total) == ("checking", 64)
+    assert compared.seconds_left
     story = dock.ended(export)
     assert (story.state, story.name, story.is_model) == ("finished", "tone · adapter", True)
     later = Exports(dock.home, Catalogue(dock.home, Runs(dock.home)))

@@ -44,16 +44,19 @@ class _Told:
 
     phase: str = ""
     done: Written | Compared | None = None
+    first: Compared | None = None
     is_started: bool = False
     notices: list[Notice] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
         match event:
             case Phase(name=name):
-                self.phase, self.done = name, None
+                self.phase, self.done, self.first = name, None, None
                 self.is_started = self.is_started or name not in GETTING_READY
-            case Written() | Compared():
+            case Written():
                 self.done = event
+            case Compared():
+                self.done, self.first = event, self.first or event
             case Notice():
                 self.notices.append(event)
             case _:
@@ -88,17 +91,25 @@ class ExportFold:
             started_at=look.started_at,
             ended_at=look.ended_at,
         )
-        return story if look.has_ended or told.done is None else _counted(story, told.done)
+        return story if look.has_ended or told.done is None else _counted(story, told)
 
 
-def _counted(story: ExportStory, last: Written | Compared) -> ExportStory:
-    if isinstance(last, Compared):
-        return replace(story, done=last.done, total=last.total, counts_bytes=False)
-    rate = last.bytes_per_second
+def _counted(story: ExportStory, told: _Told) -> ExportStory:
+    last = told.done
+    assert last is not None
+    rate = last.bytes_per_second if isinstance(last, Written) else _pace(told.first, last)
     return replace(
         story,
         done=last.done,
         total=last.total,
-        bytes_per_second=rate,
+        counts_bytes=isinstance(last, Written),
+        bytes_per_second=rate if isinstance(last, Written) else None,
         seconds_left=(last.total - last.done) / rate if rate else None,
     )
+
+
+def _pace(first: Compared | None, last: Compared) -> float | None:
+    """Return what is compared in a second; None before anything is."""
+    if first is None or last.done <= first.done:
+        return None
+    return (last.done - first.done) / max((last.at - first.at).total_seconds(), 1e-3)
