@@ -128,10 +128,8 @@ def _child(way: str, python: str, folder: Path, options: argparse.Namespace) -> 
 
 
 def _plain(options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(options).items()
-    }
+    """Return what was asked for, without the places of files."""
+    return {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
 
 
 if __name__ == "__main__":
