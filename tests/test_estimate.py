@@ -141,7 +141,7 @@ class _Pace:
 def test_without_counted_rows_the_longest_are_assumed() -> None:
     shape = model_shape.read(demo.MODEL)
     here = machine.look("cpu", Path())
-    full = DEFAULT.changed(memory__gradient_checkpointing="off")
+    full = DEFAULT.changed(data__packing=False, memory__gradient_checkpointing="off")
     unknown = estimate.estimate(full, shape, None, here)
     assert unknown.total_steps is None
     assert unknown.peak_gb > estimate.estimate(full, shape, DATA, here).peak_gb
@@ -157,4 +157,19 @@ def test_checkpoints_of_a_full_fine_tuning_need_much_more_disk() -> None:
 def test_processes_share_the_memory_of_a_processor_and_have_a_gpu_each() -> None:
     two = DEFAULT.changed(memory__processes=2)
     assert _peak(two) == pytest.approx(_peak(DEFAULT))
-    assert _peak(two, CPU) == pytest.approx(2 * _peak(DEFAULT, CPU))
+    one, two = (given.changed(data__packing=False) for given in (DEFAULT, two))
+    assert _peak(two, CPU) == pytest.approx(2 * _peak(one, CPU))
+
+
+def test_a_processor_takes_packs_in_parts_where_no_other_has_to_meet_it() -> None:
+    twice = replace(DATA, largest_batch=2 * DATA.largest_batch)
+    kept = DEFAULT.changed(memory__gradient_checkpointing="off")
+    padded, shared = kept.changed(data__packing=False), kept.changed(memory__processes=2)
+    for device, config, grows in (
+        (CPU, kept, False), (GPU, kept, True), (CPU, padded, True), (CPU, shared, True),
+    ):  # fmt: skip
+        before, after = (
+            estimate.estimate(config, SEVEN_B, data, device).parts["activations"]
+            for data in (DATA, twice)
+        )
+        assert (after > 1.2 * before) is grows

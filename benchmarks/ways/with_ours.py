@@ -16,6 +16,7 @@ from easytune.engine import arguments, heap, models
 from easytune.engine.batching import StepBatches
 from easytune.engine.rhythm import rhythm
 from easytune.engine.trainer import PackedTrainer, collator
+from easytune.estimate.load import AT_ONCE
 
 
 class InOrder(StepBatches):
@@ -45,7 +46,8 @@ def train(spec: Spec, clock: Clock) -> None:
     examples = [_example(i, row) for i, row in enumerate(spec.read_rows())]
     lengths = [len(example.input_ids) for example in examples]
     loaded = models.load(config, Path(spec.model))
-    batches = InOrder(lengths, spec.batch, 1, 1, loaded.plan.packed)
+    at_once = AT_ONCE if loaded.device.type == "cpu" else None
+    batches = InOrder(lengths, spec.batch, 1, 1, loaded.plan.packed, at_once)
     when = rhythm(config.schedule, config.monitor, batches.steps())
     if loaded.device.type == "cpu":
         heap.keep_blocks()

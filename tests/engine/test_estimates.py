@@ -21,9 +21,10 @@ from easytune.job import Job
 from tests.conftest import environment_for
 from tests.engine import tiny
 
-# Rows enough at once for activations to count beside the libraries of the process.
+# Rows enough at once for activations to count beside the libraries of the process. (Packs are
+# computed in parts.)
 LARGE = TrainConfig().changed(
-    schedule__batch_size=112, schedule__max_steps=1, data__held_out_share=0.0,
+    data__packing=False, schedule__batch_size=112, schedule__max_steps=1, data__held_out_share=0.0,
     monitor__sample_tokens=0, monitor__forgetting=False,
 )  # fmt: skip
 

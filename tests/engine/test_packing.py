@@ -85,6 +85,22 @@ def test_packed_loss_and_gradients_equal_padded_ones(family: str) -> None:
     assert largest_difference(slopes, wanted_slopes) < 1e-5
 
 
+def test_a_pack_taken_in_parts_gives_the_same_loss_and_gradients() -> None:
+    rows = [*tiny.examples(count=5), tiny.long_example(90)]
+    wanted_loss, wanted = fast_loss(prepared("qwen2", fast=True), rows)
+    model, batch = prepared("qwen2", fast=True), batching.packed(rows)
+    parts = [*batching.parts(batch, at_once=60)]
+    assert len(parts) > 2
+    assert torch.equal(torch.cat([one["input_ids"] for one in parts], 1), batch["input_ids"])
+    loss = 0.0
+    for part in parts:
+        share = model(**part).loss / len(batch["targets"])
+        share.backward()
+        loss += share.item()
+    assert loss == pytest.approx(wanted_loss, rel=1e-6)
+    assert largest_difference(gradients(model), wanted) < 1e-5
+
+
 def test_a_row_longer_than_the_products_are_used_for_gives_the_same_loss() -> None:
     examples = tiny.examples(2, longest=60)
     long = tiny.long_example(1500)

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from easytune import paths
 from tests.engine import tiny
+from tests.webui import dropdowns
 
 RAMBLER = "rambler"
 """A random model that always writes as much as it may."""
@@ -51,8 +52,7 @@ def begin_anew(page: Page) -> None:
     page.fill("#chat-text textarea", "")
     model = page.locator("#chat-model input")
     if not model.input_value().startswith("Demo model"):
-        model.fill("Demo")
-        page.get_by_role("option", name="Demo model").click()
+        dropdowns.choose(page, "#chat-model", "Demo model", typed="Demo")
         expect(model).to_have_value(_DEMO_CHOSEN)
     longest = page.locator("#chat-option-sampling-max_new_tokens input")
     longest.fill("128")

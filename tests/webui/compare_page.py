@@ -15,6 +15,7 @@ from easytune.services.comparisons import Column, Comparisons
 from easytune.services.questions import Question
 from easytune.services.store import Store
 from tests.services.answering import Reply, stand_in
+from tests.webui import dropdowns
 
 _WIDTH, _RANK = 256, 4
 
@@ -71,12 +72,11 @@ def show(page: Page, view: str) -> None:
 
 
 def choose(page: Page, column: int, model: str) -> None:
-    """Choose a column's model by typing its name; the column is added first if it must be."""
-    field = page.locator(f"#compare-model-{column} input")
-    if not field.is_visible():
+    """Choose a column's model; the column is added first if it must be."""
+    box = f"#compare-model-{column}"
+    if not page.locator(f"{box} input").is_visible():
         page.click("#compare-add")
-    field.click()
-    page.get_by_role("option").filter(has_text=model).first.click()
+    dropdowns.choose(page, box, model)
     expect(page.locator("#compare-setup")).to_contain_text(f'"{model}"')
 
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.patience import eventually
+from tests.webui import dropdowns
 from tests.webui.chat_page import (
     RAMBLER,
     answers,
@@ -168,8 +169,7 @@ def test_a_model_that_is_gone_is_told_in_place_and_another_one_answers(
     write(chat, STARTER)
     expect(answers(chat).locator(".et-failure")).to_be_visible()
     expect(questions(chat)).to_have_text([STARTER])
-    chat.locator("#chat-model input").fill("Demo")
-    chat.get_by_role("option", name="Demo model").click()
+    dropdowns.choose(chat, "#chat-model", "Demo model", typed="Demo")
     chat.locator("[data-act=retry]").first.click()
     expect(answers(chat)).to_contain_text("Paris")
 

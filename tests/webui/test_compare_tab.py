@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from easytune.services.questions import Question
 from tests.conftest import AppServer, end_processes_of, environment_for
-from tests.webui import chat_page, compare_page
+from tests.webui import chat_page, compare_page, dropdowns
 from tests.webui.compare_page import answers, ask, choose, enter, show, wait_for_end
 
 pytestmark = pytest.mark.browser
@@ -95,8 +95,7 @@ def test_words_that_differ_from_the_chosen_column_are_marked(tab: Page) -> None:
     tab.check("#compare-marking input")
     expect(second.first).to_be_visible()
     expect(first).to_have_count(0)
-    tab.click("#compare-reference input")
-    tab.get_by_role("option").filter(has_text="tuned-a").click()
+    dropdowns.choose(tab, "#compare-reference", "tuned-a")
     expect(first.first).to_be_visible()
     expect(second).to_have_count(0)
     tab.uncheck("#compare-marking input")

@@ -224,8 +224,9 @@ def _deep_run(home: Path) -> TrainConfig:
     # Without headers to read, its shape is that of its config.
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     return demo().changed(
-        model__base_model="deep", model__allow_pickle=True, memory__gradient_checkpointing="off"
-    )
+        model__base_model="deep", model__allow_pickle=True,
+        data__packing=False, memory__gradient_checkpointing="off",
+    )  # fmt: skip
 
 
 @pytest.mark.browser

@@ -19,7 +19,7 @@ from easytune.services.store import Store
 from easytune.services.votes import Votes
 from tests.conftest import AppServer, end_processes_of, environment_for
 from tests.services.made_datasets import make_dataset
-from tests.webui import compare_page
+from tests.webui import compare_page, dropdowns
 
 pytestmark = pytest.mark.browser
 
@@ -84,11 +84,10 @@ def test_a_dataset_made_meanwhile_can_be_chosen_to_train_on(page: Page, home: Pa
     open_tab(page, "Runs")
     open_tab(page, "Train")
     for option in ("datasets", "held_out_file"):
-        field = page.locator(f"#option-data-{option} input")
-        if not field.is_visible():
+        box = f"#option-data-{option}"
+        if not page.locator(f"{box} input").is_visible():
             page.locator("#section-data .label-wrap").click()
-        field.click()
-        page.get_by_role("option").filter(has_text="Made meanwhile · 3 rows").last.click()
+        dropdowns.choose(page, box, "Made meanwhile · 3 rows")
     page.locator("#section-file .label-wrap").click()
 
     yaml = page.locator("#train-yaml")

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from easytune.data.versions.library import Library
 from tests.conftest import AppServer, new_visitor
-from tests.webui import data_page
+from tests.webui import data_page, dropdowns
 from tests.webui.data_page import bring_in, drop, enter, panel, row, write
 
 pytestmark = pytest.mark.browser
@@ -95,9 +95,7 @@ def test_columns_nobody_knows_are_mapped_with_the_rows_in_sight(data: Page, tmp_
     file = tmp_path / "faq.csv"
     drop(data, data_page.written(file, "Frage,Antwort\nWie geht es?,<b>Gut</b>\nWer da?,Ich\n"))
     for role, column in (("prompt", "Frage"), ("response", "Antwort")):
-        data.click(f"#data-column-{role} input")
-        # The list of the one before may still be fading.
-        data.get_by_role("option", name=column, exact=True).last.click()
+        dropdowns.choose(data, f"#data-column-{role}", column)
     expect(data.locator(".data-sample").first.locator(".data-user")).to_contain_text("Wie geht es?")
     # Markup in a file is text.
     expect(data.locator(".data-sample").first).to_contain_text("<b>Gut</b>")

@@ -14,6 +14,7 @@ from easytune.services.advice import Advice
 from easytune.webui import guide_view, suggestion_panel
 from easytune.webui.suggestions import Suggestions
 from tests.conftest import AppServer
+from tests.webui import dropdowns
 
 pytestmark = pytest.mark.browser
 RANK, DROPOUT = "#option-lora-rank", "#option-lora-dropout"
@@ -64,8 +65,7 @@ def _why(page: Page, control: str) -> Locator:
 
 
 def test_the_four_steps_fill_the_form_that_experts_see(tab: Page) -> None:
-    tab.click("#guide-datasets input")
-    tab.get_by_role("option", name="Demo: facts about a company").click()
+    dropdowns.choose(tab, "#guide-datasets", "Demo: facts about a company")
     expect(tab.locator("#option-data-datasets")).to_contain_text("facts about a company")
     tab.click("#guide-next")
     tab.click("#guide-intents [data-intent=style]")
@@ -123,8 +123,7 @@ def test_of_quick_clicks_the_last_counts(tab: Page) -> None:
 
 
 def test_the_form_offers_the_same_intents_and_the_expert_keeps_all_settings(tab: Page) -> None:
-    tab.click(INTENT)
-    tab.get_by_role("option", name="Knowledge of a field").click()
+    dropdowns.choose(tab, "#option-goal-intent", "Knowledge of a field")
     expect(tab.locator("#guide-intents [data-intent=knowledge]")).to_have_attribute(
         "aria-pressed", "true"
     )

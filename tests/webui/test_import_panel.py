@@ -17,6 +17,7 @@ from easytune.services.runs import Runs
 from tests.conftest import AppServer, end_processes_of, environment_for, new_visitor, speak_english
 from tests.inspecting import sound, zoo_files
 from tests.patience import PATIENCE_S
+from tests.webui import dropdowns
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=\"document.title='broken in'\">"
@@ -96,8 +97,7 @@ def test_a_hostile_adapter_is_shown_with_its_reasons_and_can_be_discarded(
 
 
 def test_an_earlier_check_that_has_passed_becomes_a_version(page: Page) -> None:
-    page.locator("#import-earlier input").click()
-    page.get_by_role("option", name="Guest").click()
+    dropdowns.choose(page, "#import-earlier", "Guest")
     report = page.locator("#import-report")
     expect(report.locator(".et-verdict")).to_have_text("Passed")
     _press(page, "accept")

@@ -12,6 +12,7 @@ from easytune import job, paths
 from easytune.config import TrainConfig
 from easytune.job import Job
 from tests.patience import eventually
+from tests.webui import dropdowns
 
 StartRun = Callable[..., Any]
 pytestmark = pytest.mark.browser
@@ -156,8 +157,7 @@ def test_a_queued_run_can_be_taken_out_and_put_back_into_the_form(
     config = TrainConfig().changed(output__name="the second", schedule__batch_size=3)
     waiting = job.create(paths.runs(shared_app.home), Job(config=config))
     _show_run(opened, "the first")
-    opened.locator("#et-picker input").click()
-    opened.get_by_role("option", name="the second").click()
+    dropdowns.choose(opened, "#et-picker", "the second")
     _expect_state(opened, "queued")
     expect(opened.locator("#et-stop")).to_have_text("Take out of the queue")
     opened.locator("[data-et-lang=zh]").click()

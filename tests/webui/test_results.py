@@ -12,7 +12,7 @@ from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 from easytune.data.versions.library import Library
 from tests.conftest import AppServer, end_processes_of, environment_for, new_visitor
 from tests.patience import eventually
-from tests.webui import results_home
+from tests.webui import dropdowns, results_home
 
 pytestmark = pytest.mark.browser
 
@@ -230,5 +230,4 @@ def _until(page: Page, is_so: Callable[[], object]) -> None:
 
 
 def _choose(page: Page, name: str, option: str) -> None:
-    page.click(f"#results-{name} input")
-    page.get_by_role("option", name=option, exact=True).click()
+    dropdowns.choose(page, f"#results-{name}", option)

@@ -45,6 +45,12 @@ def test_settings_are_kept_and_wrong_ones_told_under_their_control(
     tab.locator("#settings-save").click()
     toast = tab.get_by_test_id("toast-body")
     expect(toast.filter(has_text="Unload after (minutes)").first).to_be_visible()
+    assert _title(tab) == "Please note"
+    tab.locator("[data-et-lang=zh]").click()
+    expect(tab.locator("html")).to_have_attribute("lang", "zh-CN")
+    tab.locator("#settings-save").click()
+    assert _title(tab) == "请注意"
+    tab.locator("[data-et-lang=en]").click()
     assert settings.load(shared_app.home).inference == InferenceSection()
 
     tab.locator(f"{IDLE} input").fill("5")
@@ -86,6 +92,14 @@ def test_a_key_is_shown_once_works_and_is_taken_away(shared_app: Any, tab: Page)
     tab.locator("#settings-delete").click()
     expect(row).to_have_count(0)
     assert _status(shared_app.url, secret) == 401
+
+
+def _title(tab: Page) -> str:
+    """Return what a toast is titled: Gradio's own English title is painted over."""
+    shown = "one => [getComputedStyle(one).fontSize, getComputedStyle(one, '::before').content]"
+    own_size, title = tab.locator(".toast-title").first.evaluate(shown)
+    assert own_size == "0px"
+    return title.strip('"')
 
 
 def _status(url: str, secret: str) -> int:

@@ -14,6 +14,7 @@ from easytune.config import TrainConfig
 from easytune.config_file import load_file
 from easytune.webui.drafts import demo
 from tests.conftest import AppServer, speak_english
+from tests.webui import dropdowns
 
 pytestmark = pytest.mark.browser
 RANK = "#option-lora-rank input"
@@ -170,8 +171,7 @@ def test_a_file_that_is_no_configuration_changes_nothing(tab: Page, tmp_path: Pa
 
 
 def test_a_ready_made_configuration_can_be_opened(tab: Page) -> None:
-    tab.click("#train-open-saved input")
-    tab.get_by_role("option", name="demo-knowledge.yaml").click()
+    dropdowns.choose(tab, "#train-open-saved", "demo-knowledge.yaml")
 
     expect(tab.locator("#option-data-datasets")).to_contain_text("Demo: facts about a company")
     expect(tab.locator("#train-tokens")).not_to_contain_text("Ahoy")

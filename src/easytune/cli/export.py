@@ -4,7 +4,6 @@ import argparse
 
 from rich.console import Console
 
-from easytune import quantities
 from easytune.cli import chosen, job_follow, showing
 from easytune.cli.follow import clock
 from easytune.i18n import t
@@ -46,8 +45,6 @@ def _far(story: ExportStory, lang: str) -> str:
     parts: list[str] = []
     if story.total:
         parts.append(export_sheet.so_far(story, lang))
-    if story.bytes_per_second:
-        parts.append(t("cli.export.pace", lang, pace=quantities.size(story.bytes_per_second)))
     if story.seconds_left is not None and story.state == "running":
         parts.append(t("cli.figure.left", lang, time=clock(story.seconds_left)))
     return "  ".join(parts)

@@ -21,11 +21,20 @@ class StepOrder:
     """
 
     def __init__(
-        self, lengths: Sequence[int], batch_size: int, accumulation: int, seed: int, packed: bool
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        accumulation: int,
+        seed: int,
+        packed: bool,
+        at_once: int | None = None,
     ) -> None:
-        """`accumulation` counts the micro-batches of a step, over all processes that share it."""
+        """`accumulation` counts the micro-batches of a step, over all processes that share it.
+
+        With `at_once` packs are computed in parts of about so many tokens, see `in_parts`.
+        """
         self.lengths, self.batch_size, self.accumulation = lengths, batch_size, accumulation
-        self.seed, self.packed, self.epoch = seed, packed, 0
+        self.seed, self.packed, self.at_once, self.epoch = seed, packed, at_once, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next iteration follows."""
@@ -47,17 +56,23 @@ class StepOrder:
             start += rows
 
     def tokens_at_once(self) -> Iterator[int]:
-        """Yield how many tokens each micro-batch of the epoch computes, padding included."""
-        for rows in self:
-            lengths = [self.lengths[row] for row in rows]
-            yield sum(lengths) if self.packed else max(lengths) * len(lengths)
+        """Yield how many tokens each micro-batch of the epoch computes at once."""
+        return map(self.tokens_of, self)
+
+    def tokens_of(self, rows: Sequence[int]) -> int:
+        """Return how many tokens a micro-batch of these rows computes at once, with padding."""
+        lengths = [self.lengths[row] for row in rows]
+        if not self.packed:
+            return max(lengths) * len(lengths)
+        return max(map(sum, in_parts(lengths, self.at_once)))
 
     def pairs_at_once(self) -> Iterator[int]:
-        """Yield how many pairs of tokens attention looks at in each micro-batch of the epoch."""
+        """Yield how many pairs of tokens attention looks at there."""
         for rows in self:
             lengths = [self.lengths[row] for row in rows]
-            squares = (length**2 for length in lengths)
-            yield sum(squares) if self.packed else max(lengths) ** 2 * len(lengths)
+            parts = in_parts(lengths, self.at_once)
+            squares = (sum(length**2 for length in part) for part in parts)
+            yield max(squares) if self.packed else max(lengths) ** 2 * len(lengths)
 
     def _rows_per_step(self) -> list[int]:
         full, rest = divmod(len(self.lengths), self.batch_size * self.accumulation)
@@ -72,6 +87,19 @@ class StepOrder:
         for row in longest_first:
             min(packs, key=lambda pack: sum(self.lengths[r] for r in pack)).append(row)
         return packs
+
+
+def in_parts(lengths: Sequence[int], at_once: int | None) -> list[list[int]]:
+    """Cut rows that follow each other into equal parts, as near to `at_once` tokens as can be."""
+    total = sum(lengths)
+    count = max(1, round(total / at_once)) if at_once else 1
+    parts: dict[int, list[int]] = {}
+    start = 0
+    for length in lengths:
+        # A row belongs where its middle lies.
+        parts.setdefault(int((start + length / 2) * count / total), []).append(length)
+        start += length
+    return [*parts.values()]
 
 
 def total_steps(schedule: ScheduleSection, steps_per_epoch: int) -> int:

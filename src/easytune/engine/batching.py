@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from easytune.data.step_order import StepOrder
+from easytune.data.step_order import StepOrder, in_parts
 from easytune.engine.together import Together
 
 if TYPE_CHECKING:
@@ -124,6 +124,29 @@ def rounded_up(batch: Batch) -> Batch:
         "input_ids": torch.nn.functional.pad(batch["input_ids"], (0, missing)),
         "position_ids": torch.cat([batch["position_ids"], positions], 1),
         "segments": (*batch["segments"], missing),
+    }
+
+
+def parts(batch: Batch, at_once: int | None) -> Iterator[Batch]:
+    """Yield the rows of a pack as packs of about `at_once` tokens, or of one row that is longer."""
+    if "segments" not in batch or at_once is None:
+        yield batch
+        return
+    start = 0
+    for lengths in in_parts(batch["segments"], at_once):
+        yield _part(batch, start, lengths)
+        start += sum(lengths)
+
+
+def _part(pack: Batch, start: int, lengths: Sequence[int]) -> Batch:
+    end = start + sum(lengths)
+    learned = (pack["predict"] >= start) & (pack["predict"] < end)
+    return {
+        "input_ids": pack["input_ids"][:, start:end],
+        "position_ids": pack["position_ids"][:, start:end],
+        "segments": tuple(lengths),
+        "predict": pack["predict"][learned] - start,
+        "targets": pack["targets"][learned],
     }
 
 

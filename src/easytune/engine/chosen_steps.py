@@ -14,7 +14,9 @@ class ChosenSteps(StepBatches):
     """Yields the micro-batches of the chosen steps in every epoch."""
 
     def __init__(self, run: StepBatches, steps: Sequence[Step]) -> None:
-        super().__init__(run.lengths, run.batch_size, run.accumulation, run.seed, run.packed)
+        super().__init__(
+            run.lengths, run.batch_size, run.accumulation, run.seed, run.packed, run.at_once
+        )
         self.chosen = steps
 
     def __len__(self) -> int:
@@ -58,12 +60,7 @@ def _steps(run: StepBatches, epoch: int) -> list[Step]:
 
 def _heaviest(run: StepBatches, step: Step) -> tuple[int, int]:
     """Return tokens computed at once, and the longest row among them, of the largest one."""
-    return max(_weight([run.lengths[row] for row in rows], run.packed) for rows in step)
-
-
-def _weight(lengths: list[int], packed: bool) -> tuple[int, int]:
-    longest = max(lengths)
-    return (sum(lengths) if packed else longest * len(lengths)), longest
+    return max((run.tokens_of(rows), max(run.lengths[row] for row in rows)) for rows in step)
 
 
 def _filled(step: Step, accumulation: int) -> Step:

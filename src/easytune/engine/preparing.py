@@ -18,15 +18,7 @@ from easytune.data.gathering import UsedVersion
 from easytune.data.rows import reasons_text
 from easytune.data.token_cache import TokenCache
 from easytune.data.tokenizer import ModelTokenizer
-from easytune.engine import (
-    adapters,
-    arguments,
-    hardware,
-    heap,
-    models,
-    recomputing,
-    tokens,
-)
+from easytune.engine import adapters, arguments, hardware, heap, models, recomputing, tokens
 from easytune.engine.batching import StepBatches
 from easytune.engine.models import Loaded
 from easytune.engine.reporting import Reporter
@@ -34,7 +26,7 @@ from easytune.engine.rhythm import Rhythm, rhythm
 from easytune.engine.together import ALONE, Together
 from easytune.engine.trainer import PackedTrainer, collator
 from easytune.errors import OptionUnsupported
-from easytune.estimate import Load
+from easytune.estimate.load import AT_ONCE, Load
 
 
 @dataclass(frozen=True)
@@ -129,6 +121,7 @@ def prepare(
         config.micro_batches,
         schedule.seed,
         loaded.plan.packed,
+        AT_ONCE if loaded.device.type == "cpu" and config.memory.processes == 1 else None,
     )
     return Prepared(
         config=config,
@@ -221,9 +214,10 @@ def _largest(material: Material, batches: StepBatches) -> Load:
     """Return what the largest micro-batch of the first epoch computes."""
     examples = material.train.examples
     learned = (sum(int(examples[row].trained.sum()) for row in rows) for rows in batches)
+    tokens = max(batches.tokens_at_once())
     return Load(
-        max(batches.tokens_at_once()),
-        max(learned),
+        tokens,
+        min(tokens, max(learned)),
         max(batches.lengths),
         max(batches.pairs_at_once()),
     )

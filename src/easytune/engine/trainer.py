@@ -70,6 +70,14 @@ class PackedTrainer(Trainer):
             )
         return self.accelerator.prepare(loader)
 
+    def training_step(
+        self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """Add the gradients of a micro-batch, part by part: the backward needs a part at a time."""
+        step = super().training_step
+        parts = batching.parts(inputs, self.batches.at_once)
+        return torch.stack([step(model, part, num_items_in_batch) for part in parts]).sum()
+
     def compute_loss(
         self,
         model: nn.Module,

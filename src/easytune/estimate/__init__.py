@@ -83,7 +83,7 @@ def estimate(
     Without `data` the worst is assumed: batches of rows of the full length, all learned. Raises
     TargetModuleMissing for a layer that the model lacks.
     """
-    load = Load.of(config, data)
+    load = Load.of(config, data).at_once(config, machine)
     parts = memory.parts(config, model, load, machine)
     peak = sum(parts.values())
     time = duration.duration(config, model, data, machine, pace)
@@ -163,7 +163,7 @@ def _verdict(peak_gb: float, machine: Machine) -> Verdict:
 
 
 def _peak_gb(config: TrainConfig, model: ModelShape, load: Load, machine: Machine) -> float:
-    return sum(memory.parts(config, model, load, machine).values())
+    return sum(memory.parts(config, model, load.at_once(config, machine), machine).values())
 
 
 def _disk_gb(config: TrainConfig, model: ModelShape) -> float:

@@ -103,7 +103,8 @@ def _probed(
     machine: Machine,
     gflops: float,
 ) -> float:
-    recomputes = needs_checkpointing(config, model, Load.of(config, data), machine)
+    load = Load.of(config, data).at_once(config, machine)
+    recomputes = needs_checkpointing(config, model, load, machine)
     flops = flops_per_token(config, model, data, recomputes)
     share = (
         _BEST_SHARE[machine.device] * model.hidden / (model.hidden + _HALF_WIDTH[machine.device])

@@ -48,9 +48,12 @@ def sheet(story: ExportStory, lang: str) -> Sheet | None:
 
 
 def so_far(story: ExportStory, lang: str) -> str:
-    """Return what is done of a phase that counts: bytes, or what has been compared."""
+    """Return what is done of a phase that counts, and how fast: bytes, or what is compared."""
     amount = quantities.size if story.counts_bytes else str
-    return t("export.so_far", lang, done=amount(story.done), total=amount(story.total))
+    parts = [t("export.so_far", lang, done=amount(story.done), total=amount(story.total))]
+    if story.bytes_per_second and story.done < story.total:
+        parts.append(t("export.pace", lang, pace=quantities.size(story.bytes_per_second)))
+    return " · ".join(parts)
 
 
 def _verdict(certificate: Certificate) -> str:

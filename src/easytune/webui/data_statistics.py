@@ -60,7 +60,7 @@ def build(
     gr.on([jobs.finished.change, relabel.click], on.shown, **seen, **visible)
     count.click(on.count, **start).then(on.shown, **seen)
     near.click(on.search_near, **start).then(on.shown, **seen)
-    shown.click(on.row_chosen, None, list(to_row), queue=False, **(told | clicks.EACH))
+    shown.click(on.row_chosen, None, list(to_row), **(told | clicks.EACH))
 
 
 class _Handlers:

@@ -83,9 +83,8 @@ class Machine:
 
 def keeps_rows(run: RunSummary) -> bool:
     """Tell whether a run kept rows back to be judged by."""
-    return (
-        run.order.config.data.held_out_share > 0 or run.order.config.data.held_out_file is not None
-    )
+    data = run.order.config.data
+    return data.held_out_share > 0 or data.held_out_file is not None
 
 
 def held_out(run: RunSummary, lang: str) -> Choice:

@@ -63,12 +63,8 @@ def _doing(story: ExportStory, lang: str) -> str:
 
 
 def _so_far(story: ExportStory, lang: str) -> str:
-    if not story.total or story.state not in ACTIVE:
-        return ""
-    parts = [export_sheet.so_far(story, lang)]
-    if story.bytes_per_second and story.done < story.total:
-        parts.append(t("export.pace", lang, pace=quantities.size(story.bytes_per_second)))
-    return " · ".join(parts)
+    is_counted = story.total and story.state in ACTIVE
+    return export_sheet.so_far(story, lang) if is_counted else ""
 
 
 def targets(offers: Sequence[Offer], chosen: str, lang: str) -> str:

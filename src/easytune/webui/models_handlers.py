@@ -94,7 +94,7 @@ class ModelsHandlers:
         entry = self._registry.get(str(told["id"]))
         self._registry.delete(entry.key, self._who(), confirmed=True)
         state.update(shown="", asking=False, picked=[])
-        _say(t("models.deleted", lang, version=entry.ref), lang)
+        _say(t("models.deleted", lang, version=entry.ref))
         return PARTS
 
     def _current(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
@@ -104,18 +104,15 @@ class ModelsHandlers:
             state["shown"] = entry.key
         else:
             entry = self._registry.set_current(str(told["id"]), self._who())
-        _say(t("models.now_current", lang, version=entry.ref, name=entry.name), lang)
+        _say(t("models.now_current", lang, version=entry.ref, name=entry.name))
         return ("list", "sheet", "files")
 
     def _verify(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
         files = self._registry.verify(str(told["id"]))
         if files.changes:
-            gr.Warning(
-                t("models.changed_files", lang, count=len(files.changes)),
-                title=t("models.title", lang),
-            )
+            gr.Warning(t("models.changed_files", lang, count=len(files.changes)))
         else:
-            _say(t("models.verified", lang, count=len(files.now)), lang)
+            _say(t("models.verified", lang, count=len(files.now)))
         return ("files",)
 
     def _save(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
@@ -126,19 +123,19 @@ class ModelsHandlers:
             notes=str(told.get("notes", "")), name=None if same else name,
         )  # fmt: skip
         self._registry.edit(key, edit, self._who(), int(told.get("revision", 0)))
-        _say(t("models.edit.saved", lang), lang)
+        _say(t("models.edit.saved", lang))
         return ("filters", "list", "sheet", "files")
 
     def _keep_step(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
         entry = self._registry.get(str(told["id"]))
         step = int(told.get("step", 0))
         kept = self._registry.keep_checkpoint(entry.facts.run or "", step, self._who())
-        _say(t("models.keep.kept", lang, version=kept.ref), lang)
+        _say(t("models.keep.kept", lang, version=kept.ref))
         return ("filters", "list", "sheet")
 
     def _restore(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
         found = self._registry.restore(str(told["id"]), self._who())
-        _say(t("models.trash.restored", lang, title=found.title), lang)
+        _say(t("models.trash.restored", lang, title=found.title))
         return ("filters", "list", "trash")
 
     def _ask_leaving(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
@@ -148,14 +145,14 @@ class ModelsHandlers:
     def _remove(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
         state["leaving"] = ""
         freed = self._registry.trash.empty(str(told["id"]))
-        _say(t("models.trash.emptied", lang, size=quantities.size(freed)), lang)
+        _say(t("models.trash.emptied", lang, size=quantities.size(freed)))
         return ("trash",)
 
     def _empty(self, state: State, told: Told, lang: str) -> tuple[str, ...]:
         state["emptying"] = told["work"] == "empty"
         if told["work"] == "empty-really":
             freed = self._registry.trash.empty()
-            _say(t("models.trash.emptied", lang, size=quantities.size(freed)), lang)
+            _say(t("models.trash.emptied", lang, size=quantities.size(freed)))
         return ("trash",)
 
     def _who(self) -> str:
@@ -304,9 +301,9 @@ def _unusual(settings: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _say(text: str, lang: str) -> None:
+def _say(text: str) -> None:
     # Gradio renders markup in messages, and names are people's own.
-    gr.Info(escape(text, quote=False), title=t("models.title", lang), duration=4)
+    gr.Info(escape(text, quote=False), duration=4)
 
 
 _WORK: dict[str, Callable[[ModelsHandlers, State, Told, str], tuple[str, ...]]] = {

@@ -79,8 +79,10 @@ class SafetyHandlers:
         panel.transcripts.click(
             self.turned, evaluation, panel.transcripts, **(told | clicks.ONE_BY_ONE)
         )
-        panel.hide.click(lambda: "", None, panel.transcripts, **now)
-        evaluation.change(lambda: ["", ""], None, [panel.transcripts, panel.told], **now)
+        # In the browser: an answer that is late would take away what has been asked for since.
+        panel.hide.click(None, None, panel.transcripts, js="() => ''", **now)
+        cleared = [panel.transcripts, panel.told]
+        evaluation.change(None, None, cleared, js="() => ['', '']", **now)
         # Queued: only then does Gradio show what an error says.
         panel.remedies.click(
             self.tried, [evaluation, panel.unaligned], [evaluation, *followed],

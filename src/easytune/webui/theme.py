@@ -2,6 +2,7 @@
 
 import json
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import gradio
@@ -19,6 +20,7 @@ STYLES = ("style.css", "forgetting.css", "train.css", "chat.css", "compare.css",
 SCRIPTS = ("page.js", "chart.js", "panels.js", "train.js", "chat.js", "compare.js", "data.js",
            "data_work.js", "forgetting.js", "guide.js", "kept.js", "evaluate.js", "export.js",
            "results.js", "models.js")  # fmt: skip
+TOASTS = ("info", "warning", "error", "success")
 TEXTS_OF_SCRIPTS = (
     "chat_list",
     "chat_settings",
@@ -118,6 +120,16 @@ def style_sheet() -> str:
     return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
 
 
+def _toast_titles() -> str:
+    """Return CSS that titles toasts in the visitor's language: Gradio knows English titles only."""
+    rules = [".toast-title { font-size: 0 !important; }"]
+    for lang, kind in product(i18n.languages(), TOASTS):
+        title = f'html[lang="{language.gradio_locale(lang)}"] .toast-title.{kind}::before'
+        text = json.dumps(t(f"app.toast.{kind}", lang), ensure_ascii=False)
+        rules.append(f"{title} {{ font-size: 14px; content: {text}; }}")
+    return "\n".join(rules)
+
+
 def head(default_language: str | None) -> str:
     """Return the style and the scripts of the page, with what they need to know.
 
@@ -137,4 +149,4 @@ def head(default_language: str | None) -> str:
     known = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
     sources = [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
     body = "\n".join([f"window.easytune = {known};", *sources])
-    return f"<style>{style_sheet()}</style><script>{body}</script>"
+    return f"<style>{style_sheet()}\n{_toast_titles()}</style><script>{body}</script>"

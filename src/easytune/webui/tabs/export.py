@@ -141,11 +141,7 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
     file.copy.click(None, file.yaml, js=_COPY)
     page.setup.measure.click(fills.measured, [page.export, *form.inputs], [page.export], **once)
     page.progress.parts["curve"].click(
-        # Past the queue Gradio shows no toast.
-        fills.strengthened,
-        form.inputs,
-        setup.filled,
-        **(told | clicks.EACH),
+        fills.strengthened, form.inputs, setup.filled, **(told | clicks.EACH)
     ).then(**edited)
     page.setup.start.click(
         fills.started, [page.export, *form.inputs], [*form.outputs, page.export], **once

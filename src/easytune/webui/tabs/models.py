@@ -104,7 +104,7 @@ def _wire(context: Context, page: _Page, tab: gr.Tab) -> None:
 def _wire_links(page: _Page, tabs: gr.Tabs, panel: RunPanel, datasets: DataTab) -> None:
     """Let the chain of a version open its run, and its dataset version."""
     now: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    page.sheet.click(_opened, None, [panel.run_id, tabs, page.wanted], **now, **clicks.EACH)
+    page.sheet.click(_opened, None, [panel.run_id, tabs, page.wanted], **(now | clicks.EACH))
     # Only what is in the page can be set: the tab is opened first.
     page.wanted.change(None, page.wanted, page.wanted, js=_OPEN_DATA).then(
         _looked, page.wanted, [*datasets.shown, page.wanted], **now

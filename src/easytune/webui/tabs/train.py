@@ -219,13 +219,11 @@ def _wire_guide(
     }
     intent = form.component("goal.intent")
     refreshed(intent.input(on.intent_chosen, **chosen))
-    # In the queue, for without it answers to quick clicks may overtake each other.
-    in_order = {**clicks.EACH, "queue": True}
     for cards in (guided.cards, guided.proposal):
-        refreshed(cards.click(on.intent_picked, **(chosen | in_order)))
+        refreshed(cards.click(on.intent_picked, **(chosen | clicks.EACH)))
     back: dict[str, Any] = {"inputs": form.inputs, "outputs": form.inputs, **now}
     for asked in (suggested.strip, suggested.marks):
-        refreshed(asked.click(on.taken_back, **(back | in_order)))
+        refreshed(asked.click(on.taken_back, **(back | clicks.EACH)))
     # Values that follow the suggestion may be of the data, such as the replay share.
     suggested.held.change(**looked)
     suggested.timer.tick(**{**edited, "fn": on.measured})
