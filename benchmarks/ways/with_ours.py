@@ -12,7 +12,7 @@ from benchmarks.ways.measuring import Clock, Spec, Watch
 from easytune.config import TrainConfig
 from easytune.data.encoding import Example
 from easytune.data.rows import Row
-from easytune.engine import arguments, heap, models
+from easytune.engine import arguments, models
 from easytune.engine.batching import StepBatches
 from easytune.engine.rhythm import rhythm
 from easytune.engine.trainer import PackedTrainer, collator
@@ -49,8 +49,6 @@ def train(spec: Spec, clock: Clock) -> None:
     at_once = AT_ONCE if loaded.device.type == "cpu" else None
     batches = InOrder(lengths, spec.batch, 1, 1, loaded.plan.packed, at_once)
     when = rhythm(config.schedule, config.monitor, batches.steps())
-    if loaded.device.type == "cpu":
-        heap.keep_blocks()
     trainer = PackedTrainer(
         loaded.model,
         arguments.build(config, loaded, when, Path(spec.output), checkpointing=False),

@@ -147,8 +147,8 @@ def trainer(
     `batches` are other micro-batches of the same rows than the run's own.
     """
     config, loaded, material = prepared.config, prepared.loaded, prepared.material
-    if loaded.device.type == "cpu":
-        (heap.return_large_blocks if prepared.checkpointing else heap.keep_blocks)()
+    if loaded.device.type == "cpu" and prepared.checkpointing:
+        heap.return_large_blocks()
     return PackedTrainer(
         loaded.model,
         arguments.build(config, loaded, prepared.rhythm, checkpoints, prepared.checkpointing),
