@@ -19,7 +19,7 @@ ADAPTED = when("model.method", "lora", "qlora")
 QUANTIZED = when("model.method", "qlora")
 CONVERSATIONS = when("data.stage", "sft")
 _MOST = 64
-SHARED = when("memory.processes", *range(2, _MOST + 1))
+MANY = when("memory.processes", *range(2, _MOST + 1))
 
 
 class GoalSection(Section):
@@ -290,8 +290,8 @@ class MemorySection(Section):
     processes: Annotated[int, Knob(level="expert", step=1)] = Field(default=1, ge=1, le=_MOST)
     """Processes that share every step, one per GPU; a step learns as many times the rows."""
 
-    sharding: Annotated[Literal["none", "fsdp"], Knob(level="expert", when=SHARED)] = "none"
-    """FSDP splits the frozen base among the processes: less memory each, slower steps."""
+    sharding: Annotated[Literal["none", "fsdp", "zero2"], Knob(level="expert", when=MANY)] = "none"
+    """FSDP splits LoRA's frozen base, ZeRO-2 full training's optimizer: less memory, slower."""
 
 
 class MonitorSection(Section):

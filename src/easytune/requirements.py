@@ -52,6 +52,7 @@ _NEEDS: dict[tuple[str, Any], tuple[str, ...]] = {
     ("model.hub", "modelscope"): ("modelscope",),
     ("memory.attention", "flash_attention_2"): ("flash-attn", GPU),
     ("memory.liger_kernel", True): ("liger-kernel", GPU),
+    ("memory.sharding", "zero2"): ("deepspeed",),
     ("memory.device", "cuda"): (GPU,),
     ("loading.quantization", "8-bit"): ("bitsandbytes",),
     ("loading.quantization", "4-bit"): ("bitsandbytes",),
@@ -90,6 +91,8 @@ def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
 
     One that has no effect beside the others, as that of another target, needs nothing.
     """
+    if isinstance(config, TrainConfig) and config.memory.processes > 1:
+        yield from _unsplittable(config)
     looked_at = {path for path, _ in _NEEDS} | {"optim.optimizer", _BENCHMARKS}
     content = config.model_dump()
     for option in sorted(declared(type(config)), key=lambda option: option.path):
@@ -98,17 +101,28 @@ def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
         value = getattr(getattr(config, option.section), option.name)
         if need := missing(option.path, value):
             yield option.path, _reason(option.path, value, need)
-    if isinstance(config, TrainConfig) and _splits_more_than_lora(config):
-        yield "memory.sharding", OptionUnsupported("fsdp", "@engine.reason.splits_lora")
 
 
-def _splits_more_than_lora(config: TrainConfig) -> bool:
-    """Tell whether a base is to be split that is more than the frozen weights below plain LoRA."""
-    if config.memory.processes == 1 or config.memory.sharding == "none":
-        return False
+def _unsplittable(config: TrainConfig) -> Iterator[tuple[str, EasyTuneError]]:
+    """Yield why what is to be split among the processes cannot be."""
+    path, memory = "memory.sharding", config.memory
+    if memory.sharding == "fsdp" and (memory.torch_compile or not _is_plain_lora(config)):
+        yield path, OptionUnsupported("fsdp", "@engine.reason.splits_lora")
+    if memory.sharding == "zero2" and (memory.torch_compile or not _is_plain_full(config)):
+        yield path, OptionUnsupported("zero2", "@engine.reason.splits_full")
+
+
+def _is_plain_lora(config: TrainConfig) -> bool:
+    """Tell whether the base is nothing but frozen weights."""
     lora = config.lora
     is_plain = not (lora.use_dora or lora.modules_to_save or lora.init == "pissa")
-    return config.model.method != "lora" or config.memory.torch_compile or not is_plain
+    return config.model.method == "lora" and is_plain
+
+
+def _is_plain_full(config: TrainConfig) -> bool:
+    """Tell whether all weights are learned in fp32, by an optimizer that takes each by itself."""
+    is_adamw = config.optim.optimizer in ("adamw_torch", "adamw_torch_fused")
+    return config.model.method == "full" and is_adamw and config.memory.precision != "fp16"
 
 
 def require(config: BaseModel, *options: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import easytune
+from easytune import requirements
 from easytune.config import TrainConfig, options
 from easytune.engine import arguments, hardware
 from easytune.engine.rhythm import rhythm
@@ -87,16 +88,41 @@ def test_options_for_gpus_are_refused_on_a_processor() -> None:
 
 
 @pytest.mark.parametrize(
-    "with_it",
-    [{"model__method": "full"}, {"lora__use_dora": True}, {"lora__modules_to_save": ("lm_head",)}],
+    ("sharding", "with_it"),
+    [
+        ("fsdp", {"model__method": "full"}),
+        ("fsdp", {"lora__use_dora": True}),
+        ("fsdp", {"lora__modules_to_save": ("lm_head",)}),
+        ("zero2", {}),
+        ("zero2", {"model__method": "qlora"}),
+        ("zero2", {"model__method": "full", "optim__optimizer": "adafactor"}),
+        ("zero2", {"model__method": "full", "memory__precision": "fp16"}),
+        ("zero2", {"model__method": "full", "memory__torch_compile": True}),
+    ],
 )
-def test_a_base_is_split_only_below_a_plain_adapter(with_it: dict) -> None:
-    config = TrainConfig().changed(memory__processes=2, memory__sharding="fsdp")
-    arguments.check(config, hardware.device("cpu"))
-    arguments.check(config.changed(memory__processes=1, **with_it), hardware.device("cpu"))
+def test_only_that_is_split_which_can_be(sharding: str, with_it: dict) -> None:
+    config = TrainConfig().changed(memory__processes=2, memory__sharding=sharding, **with_it)
+    alone = config.changed(memory__processes=1)
+    assert "memory.sharding" not in dict(requirements.unmet(alone))
     with pytest.raises(OptionUnsupported) as raised:
-        arguments.check(config.changed(**with_it), hardware.device("cpu"))
-    assert raised.value.option == "fsdp"
+        arguments.check(config, hardware.device("cpu"))
+    assert raised.value.option == sharding
+
+
+def test_what_splits_a_plain_adapter_or_a_full_training_is_asked_for_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu = hardware.device("cpu")
+    arguments.check(TrainConfig().changed(memory__processes=2, memory__sharding="fsdp"), cpu)
+    full = TrainConfig().changed(
+        model__method="full", memory__processes=2, memory__sharding="zero2"
+    )
+    monkeypatch.setitem(requirements._MODULES, "deepspeed", "torch")
+    arguments.check(full, cpu)
+    monkeypatch.setitem(requirements._MODULES, "deepspeed", "a_package_that_nobody_has")
+    with pytest.raises(DependencyMissing) as raised:
+        arguments.check(full, cpu)
+    assert (raised.value.option, raised.value.package) == ("zero2", "deepspeed")
 
 
 @pytest.mark.parametrize("total", [1, 2, 10, 97, 1000, 30_000])

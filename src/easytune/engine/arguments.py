@@ -96,9 +96,17 @@ def check(config: TrainConfig, device: torch.device) -> None:
 
 
 def build(
-    config: TrainConfig, loaded: Loaded, rhythm: Rhythm, checkpoints: Path, checkpointing: bool
+    config: TrainConfig,
+    loaded: Loaded,
+    rhythm: Rhythm,
+    checkpoints: Path,
+    checkpointing: bool,
+    deepspeed: dict[str, Any] | None = None,
 ) -> TrainingArguments:
-    """Return the arguments of a run. Logging, evaluation and saving follow `rhythm`, not these."""
+    """Return the arguments of a run. Logging, evaluation and saving follow `rhythm`, not these.
+
+    With settings for `deepspeed` the casts to half precision are its own.
+    """
     optim, schedule = config.optim, config.schedule
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
@@ -117,7 +125,7 @@ def build(
         max_grad_norm=optim.max_grad_norm,
         neftune_noise_alpha=optim.neftune_alpha,
         seed=schedule.seed,
-        bf16=loaded.autocast and loaded.dtype == torch.bfloat16,
+        bf16=loaded.autocast and loaded.dtype == torch.bfloat16 and deepspeed is None,
         fp16=loaded.dtype == torch.float16,
         use_cpu=loaded.device.type == "cpu",
         activation_checkpointing=checkpointing,
@@ -135,6 +143,7 @@ def build(
         disable_tqdm=True,
         dataloader_pin_memory=loaded.device.type == "cuda",
         ddp_find_unused_parameters=False,
+        deepspeed=deepspeed,
         **config.output.training_args,
     )
     # Several GPUs in one process would go through DataParallel, which splits our packs.

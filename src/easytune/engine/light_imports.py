@@ -6,7 +6,7 @@ training one model in one process does not need. All of it is loaded when somebo
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -68,15 +68,20 @@ def _with_late_tensors(module: ModuleType) -> None:
         vars(module)["tensor"] = Late(_SHARDS, ("DTensor",))
 
 
-def _with_sure_answer(question: str) -> Change:
-    """Let the function `question` know without an import that nothing is a shard yet."""
+def _with_sure_answers(**questions: str) -> Change:
+    """Let functions know without an import that nothing is there yet of the module named."""
 
     def change(module: ModuleType) -> None:
-        usual = getattr(module, question, None)
-        if usual is not None:
-            vars(module)[question] = lambda asked: _SHARDS in sys.modules and usual(asked)
+        for question, asked_of in questions.items():
+            usual = getattr(module, question, None)
+            if usual is not None:
+                vars(module)[question] = _sure(usual, asked_of)
 
     return change
+
+
+def _sure(usual: Callable[..., bool], asked_of: str) -> Callable[..., bool]:
+    return lambda *asked: asked_of in sys.modules and usual(*asked)
 
 
 def _with_plain_clipping(module: ModuleType) -> None:
@@ -114,10 +119,12 @@ _FINDER = Finder(
     changes={
         **late_compiler.CHANGES,
         "accelerate.accelerator": _with_plain_clipping,
-        "accelerate.utils.other": _with_sure_answer("model_has_dtensor"),
+        "accelerate.utils.other": _with_sure_answers(
+            model_has_dtensor=_SHARDS, is_deepspeed_available="deepspeed"
+        ),
         "torch.distributed": _with_late_tensors,
         "torch.nn.init": _without_draws_for_nothing,
-        "transformers.trainer_optimizer": _with_sure_answer("has_mixed_dtensor"),
+        "transformers.trainer_optimizer": _with_sure_answers(has_mixed_dtensor=_SHARDS),
         "transformers.utils.import_utils": _with_less,
     },
     seeds={

@@ -149,9 +149,17 @@ def trainer(
     config, loaded, material = prepared.config, prepared.loaded, prepared.material
     if loaded.device.type == "cpu" and prepared.checkpointing:
         heap.return_large_blocks()
-    return PackedTrainer(
+    kind, deepspeed = PackedTrainer, None
+    if together.count > 1 and config.memory.sharding == "zero2":
+        # Seconds of imports that other runs do not pay.
+        from easytune.engine import zero
+
+        kind, deepspeed = zero.ZeroTrainer, zero.settings(loaded)
+    return kind(
         loaded.model,
-        arguments.build(config, loaded, prepared.rhythm, checkpoints, prepared.checkpointing),
+        arguments.build(
+            config, loaded, prepared.rhythm, checkpoints, prepared.checkpointing, deepspeed
+        ),
         batches or prepared.batches,
         material.train.examples,
         material.held_out.examples,

@@ -52,6 +52,10 @@ class PackedTrainer(Trainer):
         """Whether several processes share every step."""
         return self.together.count > 1
 
+    def computing(self) -> contextlib.AbstractContextManager[Any]:
+        """Return what has the model compute in the number formats of a step."""
+        return self.accelerator.autocast()
+
     def get_train_dataloader(self) -> DataLoader:
         """Return the rows in the order of `batches`."""
         loader = DataLoader(
@@ -176,7 +180,7 @@ class PackedTrainer(Trainer):
         rows = sorted(self.held_out, key=lambda example: len(example.input_ids))
         for start in range(0, len(rows), size):
             batch = self._prepare_inputs(self.collate(rows[start : start + size]))
-            with self.accelerator.autocast():
+            with self.computing():
                 total += float(self.model(**batch).loss)  # type: ignore[misc]
             count += len(batch["targets"])
         self.model.train(was_training)  # type: ignore[union-attr]
