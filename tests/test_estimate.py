@@ -62,6 +62,35 @@ def test_what_saves_memory_lowers_the_estimate() -> None:
     assert _peak(full, CPU) > _peak(full.changed(optim__optimizer="adamw_8bit"), CPU) + 30
 
 
+def test_what_is_split_among_processes_is_counted_once() -> None:
+    lora = DEFAULT.changed(memory__processes=4, memory__gradient_checkpointing="on")
+    full = lora.changed(model__method="full", memory__precision="fp32")
+    found = {
+        (config.model.method, sharding, where.device): estimate.estimate(
+            config.changed(memory__sharding=sharding), SEVEN_B, DATA, where
+        ).parts
+        for config, sharding in ((lora, "none"), (lora, "fsdp"), (full, "none"), (full, "zero2"))
+        for where in (GPU, CPU)
+    }
+    # Each GPU has a quarter of the layers, all of what is around them, and two layers being used.
+    layers = 2 * sum(linear.inputs * linear.outputs * linear.count for linear in SEVEN_B.linears)
+    around = 2 * SEVEN_B.parameters - layers
+    share = (around + layers / 4 + 2 * layers / 32) / 1e9
+    assert found["lora", "fsdp", "cuda"]["weights"] == pytest.approx(share)
+    # The processes of a processor share its memory: the parts make one base again.
+    whole = 2 * SEVEN_B.parameters / 1e9
+    assert found["lora", "none", "cpu"]["weights"] == pytest.approx(4 * whole)
+    assert whole < found["lora", "fsdp", "cpu"]["weights"] < 1.4 * whole
+    # AdamW's two states and the copy that learns, a quarter each.
+    trained = 4 * SEVEN_B.parameters / 1e9
+    assert found["full", "none", "cuda"]["optimizer"] == pytest.approx(2 * trained)
+    assert found["full", "zero2", "cuda"]["optimizer"] == pytest.approx(3 * trained / 4)
+    assert found["full", "zero2", "cuda"]["weights"] == found["full", "none", "cuda"]["weights"]
+    for device in ("cuda", "cpu"):
+        kept, split = (sum(found["full", kind, device].values()) for kind in ("none", "zero2"))
+        assert split < kept - trained
+
+
 def test_automatic_checkpointing_is_foreseen_where_memory_is_short() -> None:
     assert estimate.estimate(DEFAULT, SEVEN_B, DATA, GPU).checkpointing
     roomy = replace(GPU, free_gb=140.0)
@@ -156,9 +185,11 @@ def test_checkpoints_of_a_full_fine_tuning_need_much_more_disk() -> None:
 
 def test_processes_share_the_memory_of_a_processor_and_have_a_gpu_each() -> None:
     two = DEFAULT.changed(memory__processes=2)
-    assert _peak(two) == pytest.approx(_peak(DEFAULT))
+    # Gradients lie a second time in the buckets in which they are averaged.
+    buckets = estimate.estimate(DEFAULT, SEVEN_B, DATA, GPU).parts["gradients"]
+    assert _peak(two) == pytest.approx(_peak(DEFAULT) + buckets)
     one, two = (given.changed(data__packing=False) for given in (DEFAULT, two))
-    assert _peak(two, CPU) == pytest.approx(2 * _peak(one, CPU))
+    assert _peak(two, CPU) == pytest.approx(2 * (_peak(one, CPU) + buckets))
 
 
 def test_a_processor_takes_packs_in_parts_where_no_other_has_to_meet_it() -> None:

@@ -13,7 +13,15 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from easytune.config import TrainConfig
-from easytune.engine import adapters, attention, fused_layers, hardware, lora_layer, probe
+from easytune.engine import (
+    adapters,
+    attention,
+    fused_layers,
+    hardware,
+    heap,
+    lora_layer,
+    probe,
+)
 from easytune.engine.failures import first_line
 from easytune.engine.together import ALONE, Together
 from easytune.errors import (
@@ -63,7 +71,11 @@ def load(
     size = parameters(folder)
     hardware.limit_threads(device, size)
     dtype = hardware.precision(config.memory.precision, device, size)
-    is_split = together.count > 1 and config.memory.sharding == "fsdp"
+    sharding = config.memory.sharding if together.count > 1 else "none"
+    if sharding != "none" and device.type == "cpu":
+        # What is given to the others stays in the heap otherwise, and every layer that is fetched.
+        heap.return_large_blocks()
+    is_split = sharding == "fsdp"
     base = _trained_base(config, folder, torch.device("cpu") if is_split else device, dtype)
     # What is compiled fuses by itself.
     fuses = not config.memory.torch_compile

@@ -23,6 +23,8 @@ _CHUNK_BYTES, _LEAST_ROWS, _MOST_ROWS, _UNKNOWN_VOCABULARY = 64 << 20, 64, 256, 
 _PROCESS_GB = {"cpu": 0.38, "mps": 0.38, "cuda": 0.05}
 _QUANTIZED_BYTES = {8: 1.01, 4: 0.53}
 _OPTIMIZER_STATES = {"sgd": 0, "rmsprop": 1, "adagrad": 1, "lion": 1, "ademamix": 3, "grokadamw": 3}
+# With ZeRO gradients are averaged so many at a time; `engine.zero`.
+_BUCKET = 10_000_000
 _FACTORED = ("adafactor", "lomo", "adalomo", "galore", "apollo")
 
 
@@ -36,22 +38,24 @@ def parts(
     form = Format.of(config, model, machine)
     trained = trained_parameters(config, model)
     full = config.model.method == "full"
-    states = 0.0 if not trained else _optimizer_bytes(config.optim.optimizer)
+    gradients, states = _learning(config, trained)
     recomputes = needs_checkpointing(config, model, load, machine)
     # The loss is done with its logits before the backward of the first layer begins.
     chunk = _chunk(config, model, load, form, machine)
     kept, backward = activations.kept(config, model, load, form, machine, recomputes)
     found: dict[Part, float] = {
-        "weights": _weights(config, model, form),
+        "weights": _held_weights(config, model, form),
         "adapter": 0.0 if full else 4.0 * trained,
-        "gradients": 4.0 * trained,
-        "optimizer": states * trained,
+        "gradients": gradients,
+        "optimizer": states,
         "activations": kept + max(0.0, backward - chunk),
         "logits": 2.0 * load.supervised * model.hidden * form.computed + chunk,
         "overhead": _PROCESS_GB[machine.device] * _GIGA,
     }
-    # While weights are read, the file that they come from is in memory, too.
-    loading = found["overhead"] + found["weights"] + _mapped(config, model, form, machine)
+    # While weights are read, the file that they come from is in memory, too. All have all of them,
+    # before they are split: in memory, whatever computes.
+    read = found["weights"] if machine.device == "cuda" else _weights(config, model, form)
+    loading = found["overhead"] + read + _mapped(config, model, form, machine)
     found["overhead"] += max(0.0, loading - sum(found.values()))
     sharing = config.memory.processes if machine.device == "cpu" else 1
     return {name: sharing * found[name] / _GIGA for name in PARTS}
@@ -67,7 +71,7 @@ def needs_checkpointing(
         case "off":
             return False
     form = Format.of(config, model, machine)
-    taken = _weights(config, model, form) / _GIGA + _PROCESS_GB[machine.device]
+    taken = _held_weights(config, model, form) / _GIGA + _PROCESS_GB[machine.device]
     return short_of_memory(config, model, load, machine, machine.free_gb - taken)
 
 
@@ -92,6 +96,34 @@ def trained_parameters(config: TrainConfig, model: ModelShape) -> int:
         magnitudes = sum(layer.outputs * layer.count for layer in chosen)
     heads = sum(name in ("lm_head", "embed_tokens") for name in lora.modules_to_save)
     return adapter + magnitudes + heads * model.vocabulary * model.hidden
+
+
+def _held_weights(config: TrainConfig, model: ModelShape, form: Format) -> float:
+    """Return the bytes of the base in one process; with FSDP of layers a part, but of two at once.
+
+    One computes while the next is fetched.
+    """
+    whole, processes = _weights(config, model, form), config.memory.processes
+    if processes == 1 or config.memory.sharding != "fsdp":
+        return whole
+    inside = sum(layer.inputs * layer.outputs * layer.count for layer in model.linears)
+    layers = whole * inside / model.parameters
+    return whole - layers + min(layers, layers / processes + 2 * layers / model.layers)
+
+
+def _learning(config: TrainConfig, trained: int) -> tuple[float, float]:
+    """Return the bytes of gradients and of optimizer state in one process."""
+    states = _optimizer_bytes(config.optim.optimizer) * trained if trained else 0.0
+    memory = config.memory
+    if memory.processes == 1:
+        return 4.0 * trained, states
+    if memory.sharding != "zero2":
+        # DDP averages them in buckets of its own.
+        return 8.0 * trained, states
+    # What a process learns is a copy of its part, laid end to end: a step computes on all of it at
+    # once, with two results on the way.
+    part = trained / memory.processes
+    return 12.0 * part + 4.0 * min(trained, _BUCKET), states / memory.processes + 4.0 * part
 
 
 def _weights(config: TrainConfig, model: ModelShape, form: Format) -> float:
