@@ -31,6 +31,12 @@ def test_without_quantization_it_ends_with_the_shortest_rows() -> None:
     assert next_rung(last) is None
 
 
+def test_a_split_base_is_never_quantized() -> None:
+    split = TrainConfig().changed(memory__processes=2, memory__sharding="fsdp")
+    *_, last = rungs(split, quantize=True)
+    assert last.model.method == "lora"
+
+
 def test_a_batch_that_cannot_be_halved_evenly_keeps_about_its_rows() -> None:
     odd = TrainConfig().changed(schedule__batch_size=5, schedule__gradient_accumulation=3)
     sizes = {config.effective_batch_size for config in rungs(odd)}

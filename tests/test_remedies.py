@@ -54,6 +54,10 @@ def test_an_option_that_cannot_work_goes_back_to_its_default() -> None:
     facts = {"option": "memory.liger_kernel", "package": "liger-kernel"}
     assert remedy("dependency_missing", config, facts) == DEFAULT
     assert remedy("dependency_missing", config, {"option": "something else"}) is None
+    # Some are told by the value that was chosen.
+    split = DEFAULT.changed(memory__processes=2, memory__sharding="zero2")
+    mended = remedy("option_unsupported", split, {"option": "zero2", "reason": ""})
+    assert mended == DEFAULT.changed(memory__processes=2)
 
 
 def test_longer_rows_are_tried_before_learning_from_prompts() -> None:

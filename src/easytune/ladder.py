@@ -12,7 +12,7 @@ def rungs(config: TrainConfig, quantize: bool = False) -> Iterator[TrainConfig]:
 
     In this order: half the micro-batch at the same effective batch size, checkpointing, shorter
     rows, and, where the machine can `quantize`, QLoRA with 8 and then 4 bits. A full fine-tuning
-    stays one.
+    stays one, and a base that is split is not quantized.
     """
     yield config
     lighter = config
@@ -66,6 +66,7 @@ def _shorter(config: TrainConfig) -> TrainConfig:
 def _quantized(config: TrainConfig, bits: int) -> TrainConfig:
     model, memory = config.model, config.memory
     is_there = model.method == "qlora" and memory.quantization_bits <= bits
-    if model.method == "full" or is_there:
+    is_split = memory.processes > 1 and memory.sharding == "fsdp"
+    if model.method == "full" or is_there or is_split:
         return config
     return config.changed(model__method="qlora", memory__quantization_bits=bits)

@@ -93,9 +93,9 @@ def _all_rows(config: TrainConfig, _: dict[str, Any]) -> TrainConfig:
 
 
 def _default_option(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
-    """Put the option that cannot work here back to its default."""
+    """Put the option that cannot work here back to its default; its path or its value is told."""
     for option in options():
-        if option.path == values.get("option"):
+        if values.get("option") in (option.path, str(_value(config, option))):
             default = _value(TrainConfig(), option)
             return config.changed(**{f"{option.section}__{option.name}": default})
     return config

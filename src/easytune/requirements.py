@@ -91,12 +91,13 @@ def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
 
     One that has no effect beside the others, as that of another target, needs nothing.
     """
-    if isinstance(config, TrainConfig) and config.memory.processes > 1:
-        yield from _unsplittable(config)
+    unsplittable = dict(_unsplittable(config)) if isinstance(config, TrainConfig) else {}
+    yield from unsplittable.items()
     looked_at = {path for path, _ in _NEEDS} | {"optim.optimizer", _BENCHMARKS}
     content = config.model_dump()
     for option in sorted(declared(type(config)), key=lambda option: option.path):
-        if option.path not in looked_at or not applies(option, content):
+        is_told = option.path in unsplittable
+        if option.path not in looked_at or is_told or not applies(option, content):
             continue
         value = getattr(getattr(config, option.section), option.name)
         if need := missing(option.path, value):
@@ -106,6 +107,8 @@ def unmet(config: BaseModel) -> Iterator[tuple[str, EasyTuneError]]:
 def _unsplittable(config: TrainConfig) -> Iterator[tuple[str, EasyTuneError]]:
     """Yield why what is to be split among the processes cannot be."""
     path, memory = "memory.sharding", config.memory
+    if memory.processes == 1:
+        return
     if memory.sharding == "fsdp" and (memory.torch_compile or not _is_plain_lora(config)):
         yield path, OptionUnsupported("fsdp", "@engine.reason.splits_lora")
     if memory.sharding == "zero2" and (memory.torch_compile or not _is_plain_full(config)):
