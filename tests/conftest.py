@@ -61,7 +61,13 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, or everybody would wait for it in the end."""
+    """Begin with what takes longest, and give browsers a second try.
+
+    Beside other tests a page may be slower than any patience; what is broken fails twice.
+    """
+    for item in items:
+        if item.get_closest_marker(BROWSER):
+            item.add_marker(pytest.mark.flaky(reruns=1))
     first = [*_files_with_a_browser(), HOUSE]
     items.sort(key=lambda item: item.nodeid.partition("::")[0] not in first)
 
