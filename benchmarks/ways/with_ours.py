@@ -12,11 +12,10 @@ from benchmarks.ways.measuring import Clock, Spec, Watch
 from easytune.config import TrainConfig
 from easytune.data.encoding import Example
 from easytune.data.rows import Row
-from easytune.engine import arguments, models
+from easytune.engine import arguments, models, recomputing
 from easytune.engine.batching import StepBatches
 from easytune.engine.rhythm import rhythm
 from easytune.engine.trainer import PackedTrainer, collator
-from easytune.estimate.load import AT_ONCE
 
 
 class InOrder(StepBatches):
@@ -46,7 +45,7 @@ def train(spec: Spec, clock: Clock) -> None:
     examples = [_example(i, row) for i, row in enumerate(spec.read_rows())]
     lengths = [len(example.input_ids) for example in examples]
     loaded = models.load(config, Path(spec.model))
-    at_once = AT_ONCE if loaded.device.type == "cpu" else None
+    at_once = recomputing.tokens_at_once(config, Path(spec.model), loaded)
     batches = InOrder(lengths, spec.batch, 1, 1, loaded.plan.packed, at_once)
     when = rhythm(config.schedule, config.monitor, batches.steps())
     trainer = PackedTrainer(

@@ -21,10 +21,9 @@ from easytune.job import Job
 from tests.conftest import environment_for
 from tests.engine import tiny
 
-# Rows enough at once for activations to count beside the libraries of the process. (Packs are
-# computed in parts.)
+# Rows enough at once for activations to count beside the libraries of the process.
 LARGE = TrainConfig().changed(
-    data__packing=False, schedule__batch_size=112, schedule__max_steps=1, data__held_out_share=0.0,
+    schedule__batch_size=112, schedule__max_steps=1, data__held_out_share=0.0,
     monitor__sample_tokens=0, monitor__forgetting=False,
 )  # fmt: skip
 

@@ -1,23 +1,30 @@
 """The fast way of computing the loss gives what the model's own forward gives."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import PeftModel
 from torch import Tensor
+from transformers import set_seed
 
-from easytune.config import LoraSection
+from easytune.config import LoraSection, TrainConfig
 from easytune.data.encoding import Example
 from easytune.engine import (
     adapters,
+    arguments,
     attention,
     batching,
     causal_products,
     fused_layers,
     lora_layer,
+    models,
     probe,
 )
+from easytune.engine.batching import StepBatches
+from easytune.engine.rhythm import rhythm
+from easytune.engine.trainer import PackedTrainer, collator
 from tests.engine import tiny
 
 attention.register()
@@ -99,6 +106,31 @@ def test_a_pack_taken_in_parts_gives_the_same_loss_and_gradients() -> None:
         loss += share.item()
     assert loss == pytest.approx(wanted_loss, rel=1e-6)
     assert largest_difference(gradients(model), wanted) < 1e-5
+
+
+def test_training_with_packs_in_parts_ends_with_the_same_adapter(tmp_path: Path) -> None:
+    folder = tiny.save_folder(tmp_path / "model")
+    config = TrainConfig().changed(model__base_model=str(folder), schedule__max_steps=2)
+    rows = tiny.examples(count=6, longest=80)
+    lengths = [len(row.input_ids) for row in rows]
+    ends, losses, forwards = [], [], []
+    for at_once in (None, 40):
+        set_seed(4)
+        loaded = models.load(config, folder)
+        counted = loaded.base.register_forward_pre_hook(lambda *_: forwards.append(1))
+        batches = StepBatches(lengths, 3, 2, seed=1, packed=True, at_once=at_once)
+        when = rhythm(config.schedule, config.monitor, batches.steps())
+        asked = arguments.build(config, loaded, when, tmp_path / "out", checkpointing=False)
+        trainer = PackedTrainer(loaded.model, asked, batches, rows, [], collator(True, 0))
+        trainer.train()
+        counted.remove()
+        losses.append((trainer.meter.loss(), trainer.meter.tokens, len(forwards)))
+        ends.append({name: p.detach() for name, p in loaded.model.named_parameters()})
+    whole, parted = losses
+    assert parted[0] == pytest.approx(whole[0], rel=1e-6)
+    assert parted[1] == whole[1]
+    assert parted[2] - whole[2] > whole[2], "each pack is computed in parts"
+    assert largest_difference(ends[1], ends[0]) < 1e-5
 
 
 def test_a_row_longer_than_the_products_are_used_for_gives_the_same_loss() -> None:

@@ -26,7 +26,7 @@ from easytune.engine.rhythm import Rhythm, rhythm
 from easytune.engine.together import ALONE, Together
 from easytune.engine.trainer import PackedTrainer, collator
 from easytune.errors import OptionUnsupported
-from easytune.estimate.load import AT_ONCE, Load
+from easytune.estimate.load import Load
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def prepare(
         config.micro_batches,
         schedule.seed,
         loaded.plan.packed,
-        AT_ONCE if loaded.device.type == "cpu" and config.memory.processes == 1 else None,
+        recomputing.tokens_at_once(config, model_folder, loaded),
     )
     return Prepared(
         config=config,

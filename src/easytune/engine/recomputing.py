@@ -1,4 +1,4 @@
-"""Whether activations are recomputed in the backward: as asked, else only when memory is short."""
+"""What is kept for the backward: how much of a pack at once, and whether it is recomputed."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from easytune.config import TrainConfig
 from easytune.engine import hardware
 from easytune.engine.models import Loaded
 from easytune.errors import EasyTuneError
+from easytune.estimate import at_once
 from easytune.estimate.load import Load
 from easytune.estimate.memory import CHECKPOINTED_ABOVE, short_of_memory
 from easytune.shapes import Machine
@@ -17,8 +18,19 @@ from easytune.shapes import Machine
 _GIGA = 1e9
 
 
+def tokens_at_once(config: TrainConfig, folder: Path, loaded: Loaded) -> int | None:
+    """Return about how many tokens of a pack are computed at once, None: all of them."""
+    try:
+        return at_once.tokens(config, model_shape.read(folder), _machine(loaded))
+    except EasyTuneError:
+        return None
+
+
 def is_needed(config: TrainConfig, folder: Path, loaded: Loaded, load: Load) -> bool:
-    """Decide it for a model that has been loaded from `folder`, and its largest micro-batch."""
+    """Tell whether the backward recomputes: as asked, else only when memory is short.
+
+    Decided for a model that has been loaded from `folder`, and its largest micro-batch.
+    """
     match config.memory.gradient_checkpointing:
         case "on":
             return True

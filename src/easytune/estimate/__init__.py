@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from easytune.config import TrainConfig
-from easytune.estimate import changing, duration, memory
+from easytune.estimate import at_once, changing, duration, memory
 from easytune.estimate.duration import Pace, PaceSource
 from easytune.estimate.load import Load
 from easytune.estimate.memory import PARTS, Part, needs_checkpointing
@@ -83,7 +83,7 @@ def estimate(
     Without `data` the worst is assumed: batches of rows of the full length, all learned. Raises
     TargetModuleMissing for a layer that the model lacks.
     """
-    load = Load.of(config, data).at_once(config, machine)
+    load = at_once.load(config, model, machine, Load.of(config, data))
     parts = memory.parts(config, model, load, machine)
     peak = sum(parts.values())
     time = duration.duration(config, model, data, machine, pace)
@@ -163,7 +163,8 @@ def _verdict(peak_gb: float, machine: Machine) -> Verdict:
 
 
 def _peak_gb(config: TrainConfig, model: ModelShape, load: Load, machine: Machine) -> float:
-    return sum(memory.parts(config, model, load.at_once(config, machine), machine).values())
+    load = at_once.load(config, model, machine, load)
+    return sum(memory.parts(config, model, load, machine).values())
 
 
 def _disk_gb(config: TrainConfig, model: ModelShape) -> float:

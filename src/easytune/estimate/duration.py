@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from easytune import forgetting, model_shape
 from easytune.config import TrainConfig
+from easytune.estimate import at_once
 from easytune.estimate.load import Load
 from easytune.estimate.memory import needs_checkpointing
 from easytune.shapes import DataShape, Linear, Machine, ModelShape
@@ -103,7 +104,7 @@ def _probed(
     machine: Machine,
     gflops: float,
 ) -> float:
-    load = Load.of(config, data).at_once(config, machine)
+    load = at_once.load(config, model, machine, Load.of(config, data))
     recomputes = needs_checkpointing(config, model, load, machine)
     flops = flops_per_token(config, model, data, recomputes)
     share = (

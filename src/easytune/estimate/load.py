@@ -5,13 +5,6 @@ from dataclasses import dataclass
 from easytune.config import TrainConfig
 from easytune.shapes import DataShape, Machine, ModelShape
 
-AT_ONCE = 1024
-"""About how many tokens of a pack a processor takes at once: more are hardly any faster.
-
-Measured with 2,000 against 1,000: 3% faster with the shape `100m`, 1% with `0.5b`, for 0.2 and
-0.8 GB more.
-"""
-
 # Below this many parameters a processor computes in fp32; see `engine.hardware.precision`.
 SMALL_MODEL = 50e6
 
@@ -42,16 +35,6 @@ class Load:
             )
         worst = config.schedule.batch_size * config.data.max_length
         return cls(worst, worst, config.data.max_length)
-
-    def at_once(self, config: TrainConfig, machine: Machine) -> "Load":
-        """Return about what is computed of it at once, see `data.step_order.in_parts`."""
-        shared = config.memory.processes > 1
-        if machine.device != "cpu" or shared or not config.data.packing:
-            return self
-        parts = max(1, round(self.tokens / AT_ONCE))
-        tokens = max(self.longest, self.tokens // parts)
-        pairs = max(self.longest**2, self.squares // parts) if self.squares else 0
-        return Load(tokens, min(self.supervised, tokens), self.longest, pairs)
 
     def under(self, given: TrainConfig, changed: TrainConfig) -> "Load":
         """Return about what it comes to with another batch size or length than was given."""
