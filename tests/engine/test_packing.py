@@ -7,6 +7,7 @@ import pytest
 import torch
 from peft import PeftModel
 from torch import Tensor
+from torch._dynamo.testing import CompileCounter
 from transformers import set_seed
 
 from easytune.config import LoraSection, TrainConfig
@@ -133,6 +134,22 @@ def test_training_with_packs_in_parts_ends_with_the_same_adapter(tmp_path: Path)
     assert largest_difference(ends[1], ends[0]) < 1e-5
 
 
+def test_compiled_layers_are_compiled_once_for_all_layouts_of_rows() -> None:
+    rows = tiny.examples(count=8, longest=60)
+    packs = [rows[:3], rows[3:5], rows[2:7], rows[1:2], rows]
+    wanted = [fast_loss(prepared("qwen2", fast=True), pack)[0] for pack in packs]
+    model, counter = prepared("qwen2", fast=True), CompileCounter()
+    base: Any = model.get_base_model()
+    for layer in probe.layers(base):
+        layer.compile(dynamic=True, backend=counter)
+    compiled: list[int] = []
+    for pack, loss in zip(packs, wanted, strict=True):
+        assert fast_loss(model, pack)[0] == pytest.approx(loss, rel=1e-5)
+        compiled.append(counter.frame_count)
+    assert compiled[0] > 0
+    assert compiled[-1] == compiled[1], compiled
+
+
 def test_a_row_longer_than_the_products_are_used_for_gives_the_same_loss() -> None:
     examples = tiny.examples(2, longest=60)
     long = tiny.long_example(1500)
@@ -187,7 +204,8 @@ def test_a_model_whose_attention_drops_the_segments_is_padded_instead() -> None:
         own = layer.self_attn.forward
 
         def leaky(*args: Any, own: Any = own, segments: Any = None, **kwargs: Any) -> Any:
-            return own(*args, segments=(kwargs["hidden_states"].shape[1],), **kwargs)
+            whole = attention.Segments([kwargs["hidden_states"].shape[1]])
+            return own(*args, segments=whole, **kwargs)
 
         layer.self_attn.forward = leaky
     assert not probe.plan(model, "easytune_packed", packing=True).packed

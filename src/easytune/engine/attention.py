@@ -5,7 +5,7 @@ Registered with transformers under `PACKED`. The lengths of the rows travel as t
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,17 @@ def register() -> None:
     AttentionInterface.register(PACKED, packed_attention)
 
 
+class Segments:
+    """The lengths of a pack's rows in order.
+
+    Not a tuple: compiled layers pass it on unread, or each layout would be compiled anew.
+    """
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = tuple(lengths)
+
+
+@torch.compiler.disable
 def packed_attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -43,7 +54,7 @@ def packed_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    segments: tuple[int, ...] = (),
+    segments: Segments | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
     """Return causal attention within each segment, (1, tokens, heads, value width).
@@ -51,17 +62,18 @@ def packed_attention(
     `query` is (1, heads, tokens, width), `key` and `value` may have fewer heads. `segments` are
     the lengths of the rows in order; their sum is the number of tokens.
     """
-    _refuse(module, attention_mask, segments, query, others)
+    lengths = () if segments is None else segments.lengths
+    _refuse(module, attention_mask, lengths, query, others)
     groups = query.shape[1] // key.shape[1]
     scale = 1 / math.sqrt(query.shape[-1]) if scaling is None else scaling
     attend = _choose(query, softcap, dropout)
-    if attend is _by_length and max(segments) <= _GEMM_LENGTH:
-        together = causal_products.attend(query, key, value, segments, scale, sliding_window)
+    if attend is _by_length and max(lengths) <= _GEMM_LENGTH:
+        together = causal_products.attend(query, key, value, lengths, scale, sliding_window)
         return together, None
     results = [
         attend(q, k, v, groups, scale, sliding_window, softcap, dropout)
         for q, k, v in zip(
-            query.split(segments, 2), key.split(segments, 2), value.split(segments, 2), strict=True
+            query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True
         )
     ]
     joined = torch.cat(results, 2) if len(results) > 1 else results[0]
