@@ -22,7 +22,8 @@ from benchmarks.shapes import FAMILIES, SHAPES, Shape, save, save_family
 from easytune import demo, events, job, machine, model_shape, paths
 from easytune.config import TrainConfig
 from easytune.data.insight import row_lengths
-from easytune.estimate import PARTS, Estimate, estimate
+from easytune.estimate import PARTS, Estimate, at_once, estimate
+from easytune.estimate.load import Load
 from easytune.events import Failed, Finished
 from easytune.job import Job
 
@@ -153,8 +154,9 @@ def _made_up() -> Iterator[dict[str, str]]:
 def _estimated(config: TrainConfig, home: Path) -> tuple[Estimate, int]:
     folder = Path(config.model.base_model)
     data = row_lengths.shape_of(row_lengths.count(config, folder, home), config)
-    here = machine.look(config.memory.device, home)
-    return estimate(config, model_shape.read(folder), data, here), data.largest_batch
+    here, shape = machine.look(config.memory.device, home), model_shape.read(folder)
+    tokens = at_once.load(config, shape, here, Load.of(config, data)).tokens
+    return estimate(config, shape, data, here), tokens
 
 
 def _measured(config: TrainConfig, home: Path, threads: int) -> float | str:
