@@ -285,7 +285,7 @@ class MemorySection(Section):
     torch_compile: Annotated[bool, Knob(level="expert")] = Field(
         default=False, title="torch.compile"
     )
-    """Compiles the layers first. Slower on a processor (measured: 9%); may pay on a GPU."""
+    """Compiles the layers first. Slower on a processor (measured: 7%); may pay on a GPU."""
 
     processes: Annotated[int, Knob(level="expert", step=1)] = Field(default=1, ge=1, le=_MOST)
     """Processes that share every step, one per GPU; a step learns as many times the rows."""
