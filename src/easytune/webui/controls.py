@@ -26,7 +26,12 @@ TYPED = (
     "deploy.name", "server.host", "report.name", "result.name", "judge.url", "judge.key_variable",
     "deployment.image", "hub.repository", "hub.revision", "hub.message", "hub.license",
 )  # fmt: skip
-NAMES = {"qlora": "QLoRA", "modelscope": "ModelScope", "wandb": "Weights & Biases"}
+NAMES = {
+    "qlora": "QLoRA",
+    "zero2": "ZeRO-2",
+    "modelscope": "ModelScope",
+    "wandb": "Weights & Biases",
+}
 
 
 class NotJson(ValueError):
