@@ -204,7 +204,7 @@ def test_a_model_whose_attention_drops_the_segments_is_padded_instead() -> None:
         own = layer.self_attn.forward
 
         def leaky(*args: Any, own: Any = own, segments: Any = None, **kwargs: Any) -> Any:
-            whole = attention.Segments([kwargs["hidden_states"].shape[1]])
+            whole = batching.Segments([kwargs["hidden_states"].shape[1]])
             return own(*args, segments=whole, **kwargs)
 
         layer.self_attn.forward = leaky

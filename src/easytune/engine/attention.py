@@ -5,7 +5,7 @@ Registered with transformers under `PACKED`. The lengths of the rows travel as t
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional
 from transformers import AttentionInterface
 
 from easytune.engine import causal_products
+from easytune.engine.batching import Segments
 from easytune.engine.causal_products import bias as _bias
 
 PACKED = "easytune_packed"
@@ -31,16 +32,6 @@ class PackingUnsupported(Exception):
 def register() -> None:
     """Make `PACKED` known to transformers."""
     AttentionInterface.register(PACKED, packed_attention)
-
-
-class Segments:
-    """The lengths of a pack's rows in order.
-
-    Not a tuple: compiled layers pass it on unread, or each layout would be compiled anew.
-    """
-
-    def __init__(self, lengths: Sequence[int]) -> None:
-        self.lengths = tuple(lengths)
 
 
 @torch.compiler.disable

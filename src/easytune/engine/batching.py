@@ -24,6 +24,16 @@ learned) and `targets` (those next tokens)."""
 _MULTIPLE = 8
 
 
+class Segments:
+    """The lengths of a pack's rows in order.
+
+    Not a tuple: compiled layers pass it on unread, or each layout would be compiled anew.
+    """
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = tuple(lengths)
+
+
 class Rows(Dataset["Example"]):
     """Examples as torch wants to index them; `~index` is the same row with nothing to learn."""
 
@@ -91,7 +101,7 @@ def packed(examples: Sequence["Example"]) -> Batch:
     return {
         "input_ids": torch.from_numpy(tokens.astype(np.int64))[None],
         "position_ids": torch.from_numpy(positions)[None],
-        "segments": tuple(lengths),
+        "segments": Segments(lengths),
         "predict": predict,
         "targets": targets,
     }
@@ -123,7 +133,7 @@ def rounded_up(batch: Batch) -> Batch:
     return batch | {
         "input_ids": torch.nn.functional.pad(batch["input_ids"], (0, missing)),
         "position_ids": torch.cat([batch["position_ids"], positions], 1),
-        "segments": (*batch["segments"], missing),
+        "segments": Segments([*batch["segments"].lengths, missing]),
     }
 
 
@@ -133,7 +143,7 @@ def parts(batch: Batch, at_once: int | None) -> Iterator[Batch]:
         yield batch
         return
     start = 0
-    for lengths in in_parts(batch["segments"], at_once):
+    for lengths in in_parts(batch["segments"].lengths, at_once):
         yield _part(batch, start, lengths)
         start += sum(lengths)
 
@@ -144,7 +154,7 @@ def _part(pack: Batch, start: int, lengths: Sequence[int]) -> Batch:
     return {
         "input_ids": pack["input_ids"][:, start:end],
         "position_ids": pack["position_ids"][:, start:end],
-        "segments": tuple(lengths),
+        "segments": Segments(lengths),
         "predict": pack["predict"][learned] - start,
         "targets": pack["targets"][learned],
     }

@@ -17,7 +17,6 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from easytune.engine import batching
-from easytune.engine.attention import Segments
 
 Finish = Callable[[Tensor], Tensor]
 """What a family does to the head's logits: caps or scales them."""
@@ -45,8 +44,6 @@ def install(model: PreTrainedModel, finish: Finish | None) -> None:
             return plain(*args, **inputs)
         given = {name: value for name, value in inputs.items() if value is not None}
         given = {**batching.rounded_up(given), "use_cache": False, "return_dict": True}
-        if "segments" in given:
-            given["segments"] = Segments(given["segments"])
         if finish is None:
             return CausalLMOutput(loss=_whole(plain, given, predict, targets))
         hidden = backbone(model)(**given).last_hidden_state.flatten(0, 1).index_select(0, predict)

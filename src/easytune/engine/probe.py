@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from easytune.engine import attention, loss
+from easytune.engine import attention, batching, loss
 
 _LENGTHS = (13, 22)
 _KNOWN_LAYERS = {"full_attention", "sliding_attention", "attention"}
@@ -123,7 +123,7 @@ def _packs(
     positions = torch.cat([torch.arange(len(row), device=row.device) for row in rows])
     inputs: dict[str, Any] = {"input_ids": torch.cat(rows)[None], "position_ids": positions[None]}
     if implementation == attention.PACKED:
-        inputs["segments"] = attention.Segments([len(row) for row in rows])
+        inputs["segments"] = batching.Segments([len(row) for row in rows])
     try:
         got = _hidden(model, **inputs).split([len(row) for row in rows], 1)
     except (attention.PackingUnsupported, TypeError, ValueError, RuntimeError):
