@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Beside other tests a page may be slower than any patience; what is broken fails twice.
     """
     for item in items:
-        if item.get_closest_marker(BROWSER):
+        if item.get_closest_marker(BROWSER) and not item.get_closest_marker("flaky"):
             item.add_marker(pytest.mark.flaky(reruns=1))
     first = [*_files_with_a_browser(), HOUSE]
     items.sort(key=lambda item: item.nodeid.partition("::")[0] not in first)

@@ -195,10 +195,12 @@ def test_processes_share_the_memory_of_a_processor_and_have_a_gpu_each() -> None
 def test_a_processor_takes_packs_in_parts_where_no_other_has_to_meet_it() -> None:
     twice = replace(DATA, largest_batch=2 * DATA.largest_batch)
     kept = DEFAULT.changed(memory__gradient_checkpointing="off")
-    padded, shared = kept.changed(data__packing=False), kept.changed(memory__processes=2)
-    for device, config, grows in (
-        (CPU, kept, False), (GPU, kept, True), (CPU, padded, True), (CPU, shared, True),
-    ):  # fmt: skip
+    whole = [
+        kept.changed(data__packing=False), kept.changed(memory__processes=2),
+        kept.changed(optim__neftune_alpha=5.0), kept.changed(optim__optimizer="lomo"),
+    ]  # fmt: skip
+    cases = [(CPU, kept, False), (GPU, kept, True), *((CPU, one, True) for one in whole)]
+    for device, config, grows in cases:
         before, after = (
             estimate.estimate(config, SEVEN_B, data, device).parts["activations"]
             for data in (DATA, twice)

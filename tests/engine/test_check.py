@@ -32,6 +32,12 @@ def checked(home: Path, config: TrainConfig, *, ladder: bool = True) -> Ran:
     return Ran(folder, worker.run(folder.path))
 
 
+def test_a_check_tells_that_it_measures_one_process(tmp_path: Path) -> None:
+    ran = checked(tmp_path, LIGHT.changed(memory__processes=2))
+    said = {notice.code: notice.values for notice in ran.of(Notice)}
+    assert said["check_one_process"] == {"processes": 2}
+
+
 def test_a_check_goes_lighter_until_the_run_fits(tmp_path: Path) -> None:
     ran = checked(tmp_path, GIVEN)
     trials = ran.of(Trial)

@@ -114,7 +114,7 @@ def test_training_with_packs_in_parts_ends_with_the_same_adapter(tmp_path: Path)
     config = TrainConfig().changed(model__base_model=str(folder), schedule__max_steps=2)
     rows = tiny.examples(count=6, longest=80)
     lengths = [len(row.input_ids) for row in rows]
-    ends, losses, forwards = [], [], []
+    ends, losses, forwards, judged = [], [], [], []
     for at_once in (None, 40):
         set_seed(4)
         loaded = models.load(config, folder)
@@ -122,14 +122,16 @@ def test_training_with_packs_in_parts_ends_with_the_same_adapter(tmp_path: Path)
         batches = StepBatches(lengths, 3, 2, seed=1, packed=True, at_once=at_once)
         when = rhythm(config.schedule, config.monitor, batches.steps())
         asked = arguments.build(config, loaded, when, tmp_path / "out", checkpointing=False)
-        trainer = PackedTrainer(loaded.model, asked, batches, rows, [], collator(True, 0))
+        trainer = PackedTrainer(loaded.model, asked, batches, rows, rows, collator(True, 0))
         trainer.train()
         counted.remove()
         losses.append((trainer.meter.loss(), trainer.meter.tokens, len(forwards)))
+        judged.append(trainer.judge())
         ends.append({name: p.detach() for name, p in loaded.model.named_parameters()})
     whole, parted = losses
     assert parted[0] == pytest.approx(whole[0], rel=1e-6)
     assert parted[1] == whole[1]
+    assert judged[1] == pytest.approx(judged[0], rel=1e-5)
     assert parted[2] - whole[2] > whole[2], "each pack is computed in parts"
     assert largest_difference(ends[1], ends[0]) < 1e-5
 

@@ -112,6 +112,7 @@ def test_a_changed_value_is_marked_and_goes_back_alone_or_with_all(tab: Page) ->
     expect(tab.locator("#train-suggestion")).not_to_contain_text("changed by you")
 
 
+@pytest.mark.flaky(reruns=0)
 def test_of_quick_clicks_the_last_counts(tab: Page) -> None:
     _pick(tab, "knowledge")
     for intent in ("style", "instructions", "knowledge", "instructions"):

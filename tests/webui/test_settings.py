@@ -46,6 +46,8 @@ def test_settings_are_kept_and_wrong_ones_told_under_their_control(
     toast = tab.get_by_test_id("toast-body")
     expect(toast.filter(has_text="Unload after (minutes)").first).to_be_visible()
     assert _title(tab) == "Please note"
+    tab.locator("#settings-save").click()
+    expect(tab.locator(".toast-count").first).to_be_visible()
     tab.locator("[data-et-lang=zh]").click()
     expect(tab.locator("html")).to_have_attribute("lang", "zh-CN")
     tab.locator("#settings-save").click()

@@ -52,6 +52,8 @@ class _Check:
 
     def run(self) -> Finished | Stopped | Failed:
         """Go down the ladder."""
+        if self.config.memory.processes > 1:
+            self.report.notice("check_one_process", processes=self.config.memory.processes)
         attempt: _Attempt | None = None
         for rung, config in enumerate(self._rungs()):
             attempt = _Attempt(self, rung, config)

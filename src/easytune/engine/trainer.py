@@ -181,7 +181,8 @@ class PackedTrainer(Trainer):
         for start in range(0, len(rows), size):
             batch = self._prepare_inputs(self.collate(rows[start : start + size]))
             with self.computing():
-                total += float(self.model(**batch).loss)  # type: ignore[misc]
+                for part in batching.parts(batch, self.batches.at_once):
+                    total += float(self.model(**part).loss)  # type: ignore[misc]
             count += len(batch["targets"])
         self.model.train(was_training)  # type: ignore[union-attr]
         return total / max(count, 1)

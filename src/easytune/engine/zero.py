@@ -93,7 +93,9 @@ class ZeroTrainer(PackedTrainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint:
             file = Path(checkpoint) / "optimizer.pt"
-            _hand_out(self._split, torch.load(file, map_location="cpu", weights_only=True))
+            # Of the file each process reads its part, when it is handed out.
+            whole = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+            _hand_out(self._split, whole)
         super()._load_optimizer_and_scheduler(checkpoint)
 
     @property

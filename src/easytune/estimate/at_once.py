@@ -18,15 +18,24 @@ _USUAL_ROW = 256
 def tokens(config: TrainConfig, model: ModelShape, machine: Machine) -> int | None:
     """Return about how many tokens of a pack are computed at once: 1 GB for the backward.
 
-    None: all of them. Processes that share a step must meet equally often, so theirs stay whole.
-    Raises TargetModuleMissing.
+    None: all of them. Raises TargetModuleMissing.
     """
-    if machine.device != "cpu" or config.memory.processes > 1 or not config.data.packing:
+    if machine.device != "cpu" or not config.data.packing or _stays_whole(config):
         return None
     load = Load(_LEAST, _LEAST, _USUAL_ROW, _LEAST * _USUAL_ROW)
     form = Format.of(config, model, machine)
-    kept = model.layers * activations.of_layer(config, model, load, form, machine)
+    kept = max(model.layers, 1) * activations.of_layer(config, model, load, form, machine)
     return max(_LEAST, round(_KEPT_BYTES * _LEAST / kept))
+
+
+def _stays_whole(config: TrainConfig) -> bool:
+    """Tell whether parts would not learn the same as the whole."""
+    optimizer = config.optim.optimizer
+    # These make their step in the backward, which parts have several of.
+    steps_early = optimizer.endswith("layerwise") or optimizer in ("lomo", "adalomo")
+    # Noise is scaled by the tokens computed at once. And processes must meet equally often.
+    has_noise = config.optim.neftune_alpha is not None
+    return steps_early or has_noise or config.memory.processes > 1
 
 
 def load(config: TrainConfig, model: ModelShape, machine: Machine, whole: Load) -> Load:

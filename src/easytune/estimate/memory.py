@@ -108,7 +108,7 @@ def _held_weights(config: TrainConfig, model: ModelShape, form: Format) -> float
         return whole
     inside = sum(layer.inputs * layer.outputs * layer.count for layer in model.linears)
     layers = whole * inside / model.parameters
-    return whole - layers + min(layers, layers / processes + 2 * layers / model.layers)
+    return whole - layers + min(layers, layers / processes + 2 * layers / max(model.layers, 1))
 
 
 def _learning(config: TrainConfig, trained: int) -> tuple[float, float]:

@@ -122,7 +122,8 @@ def style_sheet() -> str:
 
 def _toast_titles() -> str:
     """Return CSS that titles toasts in the visitor's language: Gradio knows English titles only."""
-    rules = [".toast-title { font-size: 0 !important; }"]
+    # How many toasts of a kind there are stands in the title.
+    rules = [".toast-title { font-size: 0 !important; } .toast-count { font-size: 14px; }"]
     for lang, kind in product(i18n.languages(), TOASTS):
         title = f'html[lang="{language.gradio_locale(lang)}"] .toast-title.{kind}::before'
         text = json.dumps(t(f"app.toast.{kind}", lang), ensure_ascii=False)
