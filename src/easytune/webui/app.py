@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import BlockFunction
 
 from easytune import i18n
 from easytune.webui import run_since
@@ -97,6 +98,7 @@ def build(context: Context) -> Page:
             },
         )
         _show_no_progress(page, nowhere)
+        _defer_once(page)
     return page
 
 
@@ -109,6 +111,28 @@ def _show_no_progress(page: gr.Blocks, nowhere: gr.Textbox) -> None:
     for event in page.fns.values():
         if event.show_progress == "hidden":
             event.show_progress_on = [nowhere]
+
+
+def _defer_once(page: gr.Blocks) -> None:
+    """Let one listener of an event defer what comes while it is busy; others answer it in turn.
+
+    After a deferred answer Gradio's page dispatches the whole event again, to all who listen. Two
+    of them that defer would send it to each other for ever.
+    """
+    taken: set[tuple[int | None, str]] = set()
+    # Ticks that pile up are of no use: timers go on deferring.
+    for event in sorted(page.fns.values(), key=lambda event: not _ticks(event)):
+        if event.trigger_mode != "always_last" or event.fn is None:
+            continue
+        # What follows another answer is dispatched by itself.
+        targets = {target for target in event.targets if target[0] is not None}
+        if taken & targets:
+            event.trigger_mode, event.queue = "multiple", True
+        taken |= targets
+
+
+def _ticks(event: BlockFunction) -> bool:
+    return any(name == "tick" for _, name in event.targets)
 
 
 def _tick_where_open(
