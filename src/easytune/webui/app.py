@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import gradio as gr
-from gradio.blocks import BlockFunction
+from gradio.block_function import BlockFunction
 
 from easytune import i18n
 from easytune.webui import run_since
