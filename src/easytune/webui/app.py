@@ -120,14 +120,15 @@ def _defer_once(page: gr.Blocks) -> None:
     of them that defer would send it to each other for ever.
     """
     taken: set[tuple[int | None, str]] = set()
-    # Ticks that pile up are of no use: timers go on deferring.
+    # Ticks that pile up are of no use: timers go on deferring, and never wait in the queue.
     for event in sorted(page.fns.values(), key=lambda event: not _ticks(event)):
         if event.trigger_mode != "always_last" or event.fn is None:
             continue
         # What follows another answer is dispatched by itself.
         targets = {target for target in event.targets if target[0] is not None}
         if taken & targets:
-            event.trigger_mode, event.queue = "multiple", True
+            event.trigger_mode = "multiple"
+            event.queue = event.queue or not _ticks(event)
         taken |= targets
 
 
