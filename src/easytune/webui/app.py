@@ -114,13 +114,13 @@ def _show_no_progress(page: gr.Blocks, nowhere: gr.Textbox) -> None:
 
 
 def _defer_once(page: gr.Blocks) -> None:
-    """Let one listener of an event defer what comes while it is busy; others answer it in turn.
+    """Let one listener of an event defer what comes while it is busy; others answer it at once.
 
     After a deferred answer Gradio's page dispatches the whole event again, to all who listen. Two
     of them that defer would send it to each other for ever.
     """
     taken: set[tuple[int | None, str]] = set()
-    # Ticks that pile up are of no use: timers go on deferring, and never wait in the queue.
+    # Ticks that pile up are of no use: timers go on deferring.
     for event in sorted(page.fns.values(), key=lambda event: not _ticks(event)):
         if event.trigger_mode != "always_last" or event.fn is None:
             continue
@@ -128,7 +128,6 @@ def _defer_once(page: gr.Blocks) -> None:
         targets = {target for target in event.targets if target[0] is not None}
         if taken & targets:
             event.trigger_mode = "multiple"
-            event.queue = event.queue or not _ticks(event)
         taken |= targets
 
 
