@@ -173,7 +173,8 @@ def test_the_steps_become_a_version_that_tells_of_them(bench: Page, server: AppS
 
 
 def test_the_leak_check_shows_rows_that_two_versions_share(bench: Page) -> None:
-    bench.click("#section-leaks .label-wrap")
+    if not bench.locator("#leaks-a input").is_visible():
+        bench.click("#section-leaks .label-wrap")
     for name, version in (("a", "Version 1"), ("b", "Version 2")):
         bench.click(f"#leaks-{name} input")
         bench.locator(f"#leaks-{name} [role=option]", has_text=version).first.click()
